@@ -7,7 +7,7 @@ holds the table; change the numbers here when the mechanics of a mode change.
     passes x (backbone + objective) + step                passes: 1, or K by stratum, for each micro-batch
 
 A rectangle of rows is a unit of attention (`ltrec.models.layout`): on the CPU rows are put into a few rectangles by length; an
-accelerator has one, with attention, mask and dropout in one kernel. What was not counted: `aligned`, accelerators, in_batch, gbce.
+accelerator has one, with attention, mask and dropout in one kernel. Not counted: accelerators, in_batch, gbce, alignment of DIN.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ STEPS = {
     "weighted": ModeLaunches(once=48),
     "per_stratum": ModeLaunches(once=69, part=16, touched=58, touched_part=3),
     "replay": ModeLaunches(once=110, part=16, touched=58, touched_part=3),
-    "aligned": ModeLaunches(once=70, part=16),
+    "aligned": ModeLaunches(once=45, part=26),
 }
 
 SEGMENTS = ModeLaunches(once=130, part=11, touched=58, touched_part=3)
@@ -87,6 +87,9 @@ SEGMENT_OF_LAYER = 20
 
 GRAM = 43
 """More operations of a step that computes a Gram matrix."""
+
+FIRST_STEP, NEXT_STEP = 30, 2
+"""Of `aligned`, for each trajectory: if its first inner step shares a pass; besides one for each tensor, if another follows."""
 
 COLUMNS, ACCELERATOR_COLUMNS, FOR_COLUMNS = 1 << 15, 1 << 20, 4
 """Norms and Gram matrix are summed over blocks of so many columns (`ltrec.distributed.gram`), by so many operations each."""
@@ -108,7 +111,7 @@ def launches(work: Workload, world: int, *, accelerator: bool) -> float:
     if work.touched is not None:
         found += step.touched + step.touched_part * work.strata
     if work.mode == "aligned":
-        return found + work.accumulate * work.chains * (_pass(work, accelerator, 1) + step.part + work.tensors)
+        return found + work.accumulate * _inner_steps(work, accelerator)
     if work.mode != "per_stratum":
         found += work.accumulate * _pass(work, accelerator, work.groups)
     return found + _strata(work, world, accelerator)
@@ -116,6 +119,19 @@ def launches(work: Workload, world: int, *, accelerator: bool) -> float:
 
 def _by_segments(work: Workload) -> bool:
     return work.mode == "per_stratum" and work.source == "segments"
+
+
+def _inner_steps(work: Workload, accelerator: bool) -> float:
+    """Those of a micro-batch: tasks are short, and need no rectangles in which to lie."""
+    shared = work.trajectories if work.first_passes else 0
+    found = (work.inner_steps - shared) * (_pass(work, accelerator, 0) + STEPS["aligned"].part)
+    if work.inner_steps > work.trajectories:
+        found += work.trajectories * (work.tensors + NEXT_STEP)
+    if shared:
+        of_layers = 0 if accelerator else SEGMENT_OF_LAYER * work.layers
+        passes, groups = work.first_passes, shared / work.first_passes
+        found += passes * _pass(work, accelerator, groups) + shared * (FIRST_STEP + of_layers)
+    return found
 
 
 def _strata(work: Workload, world: int, accelerator: bool) -> float:
@@ -136,7 +152,7 @@ def _strata(work: Workload, world: int, accelerator: bool) -> float:
     return often * (work.accumulate * passes + blocks) + GRAM * work.gram_share
 
 
-def _pass(work: Workload, accelerator: bool, groups: int) -> float:
+def _pass(work: Workload, accelerator: bool, groups: float) -> float:
     """A forward and backward pass."""
     network = NETWORKS.get(work.backbone, OTHER_NETWORK)
     if accelerator:

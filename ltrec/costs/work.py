@@ -89,7 +89,7 @@ def _activations(work: Workload, world: int) -> float:
 
 def _passes(work: Workload) -> float:
     """Passes of the loss that fill a gradient of the table."""
-    whole = work.accumulate * (work.strata if work.mode in ("per_stratum", "replay") else max(1, work.chains))
+    whole = work.accumulate * (work.strata if work.mode in ("per_stratum", "replay") else max(1, work.inner_steps))
     return TABLE_PASSES.get(work.objective, TABLE_PASSES_OTHERWISE) * (whole + (1 if work.mode == "replay" else 0))
 
 

@@ -45,7 +45,9 @@ class Workload:
         source: how a micro-batch yields gradients by stratum: split, retained or segments.
         gram_share: share of the steps that compute a Gram matrix.
         gram_rule: whether the rule reads it.
-        chains: inner steps one after the other (aligned).
+        inner_steps: inner steps of a micro-batch, of all trajectories together (aligned).
+        trajectories: of a micro-batch (aligned).
+        first_passes: those that the first inner steps of all trajectories share; 0: each has a pass of its own.
         touched: rows with a gradient; None: all of them.
         engine: of `ENGINES`.
         states: numbers that the optimiser keeps for each parameter.
@@ -82,7 +84,9 @@ class Workload:
     source: str = "split"
     gram_share: float = 0.0
     gram_rule: bool = False
-    chains: int = 0
+    inner_steps: int = 0
+    trajectories: int = 0
+    first_passes: int = 0
     touched: float | None = None
     engine: str = "one"
     states: int = 2

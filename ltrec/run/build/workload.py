@@ -18,6 +18,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.strata import Strata
 from ltrec.costs.distinct import most_distinct
 from ltrec.costs.workload import ENGINES, Workload
+from ltrec.distributed.alignment.first_steps import MOST_NUMBERS
 from ltrec.distributed.alignment.trajectories import num_trajectories
 from ltrec.distributed.gradients_config import AlignedConfig, StratifiedConfig
 from ltrec.distributed.strategies import STRATEGIES
@@ -97,6 +98,7 @@ def workload_of(
         **_loss(config, found),
         **_gradients(config, world),
         **_source(config, world, module["backbone"], objective, launches_cost=launches_cost),
+        **_inner_steps(config, found, world, module, objective),
         **_optimiser(config),
     )
     return work, [*_assumed(found, data, items), about]
@@ -231,7 +233,7 @@ def _gradients(config: RunConfig, world: int) -> dict[str, Any]:
     """How gradients are computed."""
     gradients = config.gradients
     if isinstance(gradients, AlignedConfig):
-        return {"mode": "aligned", "chains": _chains(config, gradients, world)}
+        return {"mode": "aligned"}
     if not isinstance(gradients, StratifiedConfig):
         return {"mode": "joint"}
     name = config.registered_strategy
@@ -248,7 +250,7 @@ def _source(config: RunConfig, world: int, backbone: nn.Module, objective: Objec
     if not isinstance(config.gradients, StratifiedConfig):
         return {}
     emphasis = EMPHASES[config.emphasis.name].make(gather=lambda ids: ids, **options_of(config.emphasis))
-    obstacle = next((why for part in (backbone, objective) if (why := segments_obstacle(part)) is not None), None)
+    obstacle = _obstacle_to_segments(backbone, objective)
     if not STRATEGIES[config.registered_strategy].can_touch_rows:
         obstacle = "parameters are partitioned"
     coupled, mode = objective.coupled or emphasis.coupled, _gradients(config, world)["mode"]
@@ -256,12 +258,21 @@ def _source(config: RunConfig, world: int, backbone: nn.Module, objective: Objec
     return {"source": choose_source(wanted, coupled=coupled, mode=mode, obstacle=obstacle, pays=pays)}
 
 
-def _chains(config: RunConfig, alignment: AlignedConfig, world: int) -> int:
-    """Inner steps that a process takes one after the other."""
-    rows, accumulate = config.stream.batch_rows, config.trainer.accumulate
-    total = num_trajectories(alignment, batch_rows=rows, processes=world, micro_batches=accumulate, lanes=config.stream.lanes)
-    steps = alignment.inner_steps if alignment.tasks == "user" else config.strata or config.prepare.strata
-    return total * steps // (world * accumulate)
+def _obstacle_to_segments(backbone: nn.Module, objective: Objective) -> str | None:
+    return next((why for part in (backbone, objective) if (why := segments_obstacle(part)) is not None), None)
+
+
+def _inner_steps(config: RunConfig, found: Sequences, world: int, module: nn.ModuleDict, objective: Objective) -> dict[str, Any]:
+    """What a process does for a micro-batch when gradients are aligned."""
+    alignment, rows, parts = config.gradients, config.stream.batch_rows, config.trainer.accumulate
+    if not isinstance(alignment, AlignedConfig):
+        return {}
+    total = num_trajectories(alignment, batch_rows=rows, processes=world, micro_batches=parts, lanes=config.stream.lanes)
+    own = total // (world * parts)
+    steps = alignment.inner_steps if alignment.tasks == "user" else found.strata.count
+    at_once = min(own, MOST_NUMBERS // sum(p.numel() for p in module.parameters()))
+    shares = at_once > 1 and _obstacle_to_segments(module["backbone"], objective) is None
+    return {"trajectories": own, "inner_steps": own * steps, "first_passes": -(-own // at_once) if shares else 0}
 
 
 def _engine(config: RunConfig, world: int) -> str:

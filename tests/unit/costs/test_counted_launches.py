@@ -14,7 +14,7 @@ from tests.support.tiny_run import tiny_words
 
 pytestmark = pytest.mark.slow  # fifteen seconds
 
-BY_STRATUM = "gradients.name=stratified"
+ALIGNED, BY_STRATUM = "gradients.name=aligned", "gradients.name=stratified"
 TOLERANCE = 0.15
 """Rectangles of rows differ from batch to batch (`ltrec.models.layout`)."""
 
@@ -29,7 +29,14 @@ WAYS = {
     "replay": [BY_STRATUM, "gradients.mode=replay", "gradients.rule.name=upgrad", "gradients.rows=all"],
     "softmax": ["objective.name=softmax"],
     "bce, three blocks": ["objective.name=bce", "gradients.rows=all", "model.blocks=3"],
+    "aligned": [ALIGNED],
+    "aligned, longer": [ALIGNED, "gradients.inner_steps=4"],
+    "aligned, one step": [ALIGNED, "gradients.trajectories=12", "gradients.inner_steps=1"],
+    "aligned, three blocks": [ALIGNED, "gradients.trajectories=6", "model.blocks=3"],
+    "aligned, strata": [ALIGNED, "gradients.tasks=stratum"],
+    "aligned, strata often": [ALIGNED, "gradients.tasks=stratum", "gradients.trajectories=4"],
     "gru4rec": ["model.name=gru4rec", "gradients.rows=all"],
+    "gru4rec, aligned": ["model.name=gru4rec", ALIGNED, "gradients.trajectories=6"],
     "gru4rec, segments": ["model.name=gru4rec", BY_STRATUM, "gradients.rows=all", "gradients.probe_every_steps=0"],
     "din": ["model.name=din", "gradients.rows=all"],
 }

@@ -124,8 +124,20 @@ def test_modes_and_probes_are_those_that_the_strategy_would_choose(data, tmp_pat
         config = config_of(data, tmp_path, BY_STRATUM, f"model.name={model}")
         assert [workload_of(config, None, items=9, launches_cost=gpu)[0].source for gpu in (False, True)] == sources
     assert planned(BY_STRATUM, "emphasis.name=cvar").source == "retained"
-    assert planned("gradients.name=aligned").chains == 24
-    assert planned("gradients.name=aligned", "gradients.tasks=stratum", "strata=4").chains == 4
+
+
+def test_inner_steps_are_those_of_the_trajectories_and_strata(data, tmp_path):
+    def planned(*words, source=None, items=100):
+        config = config_of(data, tmp_path, "gradients.name=aligned", *words)
+        work = workload_of(config, source, items=items)[0]
+        return work.trajectories, work.inner_steps, work.first_passes
+
+    assert planned() == (12, 24, 1) and planned("gradients.inner_steps=4") == (6, 24, 1)
+    assert planned(items=2_000_000) == (12, 24, 3), "gradients of four tasks at a time take what memory they may"
+    assert planned(items=20_000_000) == (12, 24, 0)
+    strata = "gradients.tasks=stratum"
+    assert planned(strata, "strata=4") == (1, 4, 0) and planned(strata, "gradients.trajectories=3") == (3, 15, 1)
+    assert planned(strata, source=open_data(config_of(data, tmp_path)), items=0) == (1, 3, 0), "as many strata as the data have"
 
 
 def test_planning_leaves_the_generator_alone(data, tmp_path):
