@@ -52,7 +52,8 @@ def write_data(
     on_progress("sort", 0, 0)
     cut = Cut(config.block_rows, config.shard_events)
     sorted_log = sort(engine, strata, config.history_cap, cut, columns, tables.user_columns)
-    counted = summary.count_users(engine, strata.head_from)
+    counted: dict[str, Any] = {**summary.count_users(engine, strata.head_from)}
+    counted["length_quantiles"] = summary.length_quantiles(engine)
     if not counted["trainable_users"]:
         need = "a target among the training events after the first" if config.targets else "two training events"
         raise UserError(f"no user has {need}, so there is nothing to train on; nothing was written")

@@ -32,13 +32,16 @@ _COUNTS = {
 }
 
 
-def count_users(engine: Engine, head_from: int) -> dict[str, Any]:
-    """Counts over the table `stored`, and quantiles of the users' event counts before the history cap."""
+def count_users(engine: Engine, head_from: int) -> dict[str, int]:
+    """Counts over the table `stored`."""
     counts = {**_COUNTS, "head_users": f"count(*) FILTER (WHERE activity >= {head_from})"}
-    values = counted(engine, f"SELECT {', '.join(counts.values())} FROM stored")
+    return dict(zip(counts, counted(engine, f"SELECT {', '.join(counts.values())} FROM stored"), strict=True))
+
+
+def length_quantiles(engine: Engine) -> dict[str, int]:
+    """Quantiles of the users' event counts before the history cap, over the table `stored`."""
     histogram = engine.rows("SELECT count, count(*) FROM stored GROUP BY count ORDER BY count")
-    length, users = np.array(histogram, np.int64).reshape(-1, 2).T
-    return {**dict(zip(counts, values, strict=True)), "length_quantiles": quantiles(length, users)}
+    return quantiles(*np.array(histogram, np.int64).reshape(-1, 2).T)
 
 
 def quantiles(length: npt.NDArray[np.int64], users: npt.NDArray[np.int64]) -> dict[str, int]:

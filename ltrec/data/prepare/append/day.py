@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ltrec.core import columns as c
-from ltrec.core.ragged import I64, prefix_sums
+from ltrec.core.ragged import I64, prefix_sums, ragged
 from ltrec.data.prepare.append.old import OldUsers
 from ltrec.data.prepare.append.rows import OldRows, ParentUsers
 from ltrec.data.prepare.columns.declared import Declared, also
-from ltrec.data.prepare.database import identifier, quoted
+from ltrec.data.prepare.database import identifier
 from ltrec.data.prepare.engines.protocol import Engine, counted
 from ltrec.data.prepare.staging import INSERT_ROWS
 
@@ -62,23 +61,24 @@ class Day:
     old: OldUsers = field(default_factory=OldUsers)
 
 
-def take_parents_ids(engine: Engine, vocabulary: Path, items: int, columns: Sequence[Declared]) -> ItemsOfDay:
+def take_parents_ids(engine: Engine, names: pa.ChunkedArray, columns: Sequence[Declared]) -> ItemsOfDay:
     """Replace the codes of `events` by the parent's item ids; `items` keeps the new ones.
 
     Args:
         engine: with the events and items of the day.
-        vocabulary: file of the parent's items.
-        items: how many it has.
+        names: the parent's items, in the order of their ids.
         columns: of the events.
     """
-    run = engine.catalogue.execute
+    run, items = engine.catalogue.execute, len(names)
+    engine.catalogue.register("before", pa.table({"id": np.arange(1, items + 1, dtype=np.int32), "item_id": names}))
     run(
-        f"""CREATE TABLE recoded AS SELECT items.code AS day, items.item_id, known.{c.ITEM} AS known
-        FROM items LEFT JOIN read_parquet({quoted(vocabulary)}) AS known ON known.{c.ITEM_ID} = items.item_id;
+        f"""CREATE TABLE recoded AS
+        SELECT items.code AS day, item_id, before.id AS known FROM items LEFT JOIN before USING (item_id);
         DROP TABLE items;
         CREATE TABLE items AS SELECT item_id, day, ({items} + row_number() OVER (ORDER BY item_id))::INTEGER AS code
         FROM recoded WHERE known IS NULL"""
     )
+    engine.catalogue.unregister("before")
     engine.replace(
         "events",
         f"SELECT user_key, coalesce(known, items.code)::INTEGER AS code, seconds, sub_second, tie{also(columns)} FROM events"
@@ -134,8 +134,8 @@ def add_old_events(engine: Engine, rows: Iterable[OldRows], day: Day, columns: S
     for found in rows:
         day.old.add(found)
         _insert(engine, "older", _events_of(found))
-        key, times = found.table[c.USER_KEY], found.table[c.TIMES].combine_chunks()
-        last = times.flatten().to_numpy()[np.cumsum(times.value_lengths().to_numpy()) - 1]
+        key, times = found.table[c.USER_KEY], found.table[c.TIMES]
+        last = pc.list_flatten(times).to_numpy()[np.cumsum(pc.list_value_length(times).to_numpy()) - 1]
         _insert(engine, "newest", pa.table({"user_key": key, "seconds": last}))
 
 
@@ -151,27 +151,22 @@ def old_training_counts(engine: Engine, items: int) -> I64:
 def _events_of(found: OldRows) -> pa.Table:
     """Events of some users, and before them one for each that the cap had removed, which it removes again: all of a user's have the
     same time as the oldest that is left."""
-    items, times = (found.table[name].combine_chunks() for name in (c.ITEMS, c.TIMES))
-    length_R = items.value_lengths().to_numpy().astype(np.int64)
-    removed_R = found.count_R - length_R
-    key_R, first = found.table[c.USER_KEY].to_numpy(), prefix_sums(length_R)[:-1]
-    code_E, time_E = (column.flatten().to_numpy() for column in (items, times))
-    index_E = np.arange(code_E.size) - np.repeat(first - removed_R, length_R)
-    trained_E = np.repeat(found.table[c.TRAIN_EVENTS].to_numpy(), length_R)
-    values = {
-        name: found.table[name].combine_chunks().flatten().to_numpy() for name in found.table.schema.names if _is_of_event(name)
-    }
-    more = np.repeat(np.arange(key_R.size), removed_R)
-    index_M = np.arange(more.size) - np.repeat(np.cumsum(removed_R) - removed_R, removed_R)
-    whole: dict[str, npt.NDArray[np.generic]] = {
-        "user_key": np.concatenate([np.repeat(key_R, length_R), key_R[more]]),
-        "code": np.concatenate([code_E, code_E[first[more]]]),
-        "seconds": np.concatenate([time_E, time_E[first[more]]]),
-        "tie": np.concatenate([index_E, index_M]) - BEFORE,
-        **{name: np.concatenate([value_E, value_E[first[more]]]) for name, value_E in values.items()},
-        "trained": np.concatenate([index_E - np.repeat(removed_R, length_R) < trained_E, np.zeros(more.size, np.bool_)]),
-    }
-    return pa.table({**whole, "sub_second": np.zeros(len(whole["tie"]), np.int64)})
+    table, count_R = found.table, found.count_R
+    length_R = pc.list_value_length(table[c.ITEMS]).to_numpy()
+    index_E = ragged(np.zeros(count_R.size, np.int64), count_R.astype(np.int64))
+    stored_E = index_E - np.repeat(count_R - length_R, count_R)
+    row_E = np.maximum(stored_E, 0) + np.repeat(prefix_sums(length_R)[:-1], count_R)
+    names = {c.ITEMS: "code", c.TIMES: "seconds", **{name: name for name in table.schema.names if _is_of_event(name)}}
+    values = {own: pc.list_flatten(table[name]).to_numpy()[row_E] for name, own in names.items()}
+    return pa.table(
+        {
+            "user_key": np.repeat(table[c.USER_KEY].to_numpy(), count_R),
+            **values,
+            "sub_second": np.zeros(index_E.size, np.int8),
+            "tie": index_E - BEFORE,
+            "trained": (stored_E >= 0) & (stored_E < np.repeat(table[c.TRAIN_EVENTS].to_numpy(), count_R)),
+        }
+    )
 
 
 def _is_of_event(name: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ltrec.core import columns as c
 from ltrec.core.ragged import I64
@@ -31,7 +32,7 @@ class OldUsers:
     def add(self, found: OldRows) -> None:
         """Add rows."""
         own = {name: found.table[name].to_numpy() for name in _COLUMNS}
-        own["length"] = found.table[c.ITEMS].combine_chunks().value_lengths().to_numpy().astype(np.int64)
+        own["length"] = pc.list_value_length(found.table[c.ITEMS]).to_numpy().astype(np.int64)
         own |= {name: found.table[name].to_numpy() for name in found.table.schema.names if name.startswith(c.USER)}
         own["count"], own["trainable"] = found.count_R, found.trainable_R
         self.users.append(own)
@@ -49,10 +50,10 @@ class OldUsers:
         """Columns of all rows."""
         return pa.table({name: self.column(name) for name in names})
 
-    def counts(self, head_from: int) -> dict[str, int]:
-        """What `summary.count_users` counts, but for held-out users."""
-        names = ("length", "count", "trainable", c.ACTIVITY, c.TRAIN_EVENTS, c.VALID_AT, c.TEST_AT)
-        length, count, trainable, activity, train, valid, test = (self.column(name) for name in names)
+    def counts(self) -> dict[str, int]:
+        """What `summary.count_users` counts, but for held-out and head users."""
+        names = ("length", "count", "trainable", c.TRAIN_EVENTS, c.VALID_AT, c.TEST_AT)
+        length, count, trainable, train, valid, test = (self.column(name) for name in names)
         found = {
             "users": length.size,
             "events": length.sum(),
@@ -65,7 +66,6 @@ class OldUsers:
             "test_targets": (test >= 0).sum(),
             "cold_valid_targets": (valid == 0).sum(),
             "cold_test_targets": (test == 0).sum(),
-            "head_users": (activity >= head_from).sum(),
         }
         return {name: int(value) for name, value in found.items()}
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ltrec.core import columns as c
 from ltrec.core.progress import Progress, silent
-from ltrec.core.ragged import I64
 from ltrec.core.strata import Strata
 from ltrec.data.manifest import Layer, Manifest, Vocab, version_of
 from ltrec.data.prepare import summary as counts_of
@@ -25,7 +25,7 @@ from ltrec.data.prepare.append.rows import ParentUsers
 from ltrec.data.prepare.append.shards import GrownShards, ShardBuilder, layer_cut, share, users_of_day
 from ltrec.data.prepare.append.source import grown_source, refuse_other
 from ltrec.data.prepare.append.strata import crossed, grown_strata, strata_cut_anew
-from ltrec.data.prepare.append.vocabulary import old_counts, write_grown
+from ltrec.data.prepare.append.vocabulary import read_items, write_grown
 from ltrec.data.prepare.columns.describe import DescribedColumns
 from ltrec.data.prepare.columns.side_tables import find_side_tables
 from ltrec.data.prepare.config import PrepareConfig
@@ -115,6 +115,7 @@ class _Append:
         self.engine, self.config, self.parent, self.work, self.out = engine, config, parent, work, out
         self.on_progress, self.before = on_progress, parent.manifest
         self.users = ParentUsers(parent.folder, parent.manifest)
+        self.old_items = read_items(parent.folder / parent.manifest.vocab.path)
 
     def build(self, name: str, found: list[InputFile], source: dict[str, Any]) -> Manifest:
         """The manifest of the finished files."""
@@ -132,7 +133,7 @@ class _Append:
         grown = summary.grown_summary(self.engine, self.parent, log, day, ties, strata.head_from)
         grown |= times | self._counted(vocab, day, strata, log["rejects_file"]) | self._tables(source)
         grown["notes"] = list(dict.fromkeys([*grown["notes"], *self.columns.tables.notes()]))
-        grown["outsized"] = summary.outsized(self.engine, self.before.summary, grown, self.work / vocab.path, self.count_I)
+        grown["outsized"] = summary.outsized(self.engine, self.before.summary, grown, self.items)
         counts_of.check_totals(grown, shards.shards, train_events)
         source["lineage"][-1] |= self._changes(day, items, *of_day)
         manifest = replace(
@@ -158,13 +159,14 @@ class _Append:
             manifest = with_statistics(self.work, manifest, self.config)
         if reach:
             self.on_progress("reach", 0, 0)
-            manifest = with_reach(self.work, manifest, self.count_I)
+            counts = self.items[c.TRAIN_COUNT].to_numpy()
+            manifest = with_reach(self.work, manifest, np.concatenate([np.zeros(1, np.int64), counts]))
         return manifest
 
     def _day(self, rows: int) -> tuple[days.Day, days.ItemsOfDay]:
         """The day's events with their users' older ones, in the table `events`."""
         columns, place = self.columns.events, self.parent.folder
-        items = days.take_parents_ids(self.engine, place / self.before.vocab.path, self.before.vocab.items, columns)
+        items = days.take_parents_ids(self.engine, self.old_items[c.ITEM_ID], columns)
         self.columns.take_ids()
         (events,) = counted(self.engine, "SELECT count(*) FROM events")
         day = days.Day(days.users_of(self.engine, "SELECT user_key FROM names"), events)
@@ -197,28 +199,25 @@ class _Append:
         count_C = sorted_day.count(items.codes, tallies)
         self.columns.add_others(tallies, day)
         count_C -= days.old_training_counts(self.engine, items.codes - 1)
-        vocabulary = self.parent.folder / self.before.vocab.path
-        count_C[: items.first] += old_counts(vocabulary)
-        vocab, id_of_code = write_grown(self.engine.catalogue, vocabulary, count_C, items.unseen, self.work)
-        self.count_I: I64 = np.zeros_like(count_C)
-        self.count_I[id_of_code] = count_C
+        count_C[1 : items.first] += self.old_items[c.TRAIN_COUNT].to_numpy()
+        vocab, id_of_code, self.items = write_grown(self.engine.catalogue, self.old_items, count_C, items.unseen, self.work)
         described = self.columns.described(tallies, id_of_code, count_C)
         form = RowForm(id_of_code, shard_schema(described.schema), described.id_of_code)
         written = sorted_day.write(form, self.on_progress)
         files = [Layer(shard.path, shard.bytes, shard.sha256, shard.rows, cut.block_rows) for shard in written]
-        of_day = users_of_day(self.engine, written, len(self.users.files))
+        self.of_day = users_of_day(self.engine, written, len(self.users.files))
         builder = ShardBuilder(self.users, self.before, self.parent.folder, self.work, files, form)
-        return vocab, builder.build(of_day, day.key_U), int(count_C.sum()), described
+        return vocab, builder.build(self.of_day, day.key_U), int(count_C.sum()), described
 
     def _counted(self, vocab: Vocab, day: days.Day, strata: Strata, rejects: dict[str, Any] | None) -> dict[str, Any]:
         """Counts over all users."""
-        others = self.users.others(day.key_U)
-        (head,) = counted(self.engine, f"SELECT count(*) FROM stored WHERE activity >= {strata.head_from}")
+        parts = [*self.users.parts.values(), *self.of_day.values()]
+        head_users = sum(int((part.activity_R >= strata.head_from).sum()) for part in parts)
         return {
             "items": vocab.items,
             "rejects_file": summary.joined_rejects(self.parent.folder, self.before.summary.get("rejects_file"), rejects, self.work),
-            "head_users": head + sum(int((part.activity_R >= strata.head_from).sum()) for part in others),
-            "length_quantiles": summary.length_quantiles(self.engine, others),
+            "head_users": head_users - int((day.old.column(c.ACTIVITY) >= strata.head_from).sum()),
+            "length_quantiles": summary.length_quantiles(parts, day.old),
         }
 
     def _tables(self, source: dict[str, Any]) -> dict[str, Any]:
@@ -240,7 +239,7 @@ class _Append:
             "users": users,
             "new_users": users - known,
             "new_items": items.count + items.unseen,
-            "crossed": crossed(self.engine, day.old),
+            "crossed": crossed(self.of_day.values(), day.old),
             "late": day.late,
             "known": day.known,
         }

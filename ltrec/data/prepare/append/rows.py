@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ltrec.core import columns as c
@@ -172,12 +173,7 @@ class ParentUsers:
 
     def _note(self, part: PartUsers, users: I64, rows: I64, table: pa.Table) -> None:
         length, activity, trained = (
-            values[rows].astype(np.int32)
-            for values in (
-                table[c.ITEMS].combine_chunks().value_lengths().to_numpy(),
-                table[c.ACTIVITY].to_numpy(),
-                table[c.TRAIN_EVENTS].to_numpy(),
-            )
+            values.to_numpy()[rows] for values in (pc.list_value_length(table[c.ITEMS]), table[c.ACTIVITY], table[c.TRAIN_EVENTS])
         )
         part.length_R[users], part.activity_R[users] = length, activity
         removed = np.where(activity > 0, activity - trained, 0) if self._manifest.summary["capped_users"] else 0

@@ -8,9 +8,11 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from ltrec.core import columns as c
 from ltrec.core.ragged import I64
 from ltrec.core.strata import Strata
 from ltrec.data.prepare.append.old import OldUsers
+from ltrec.data.prepare.append.rows import PartUsers, is_among
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engines.protocol import Engine
 from ltrec.data.prepare.users.strata import strata_of
@@ -46,11 +48,11 @@ def strata_cut_anew(engine: Engine, others_R: npt.NDArray[np.int32], config: Pre
     return strata_of(some, whole[some], config)
 
 
-def crossed(engine: Engine, old: OldUsers) -> int:
-    """Users who have another stratum than before, by the table `stored`; held-out users have none."""
-    found = engine.catalogue.sql("SELECT user_key, stratum FROM stored ORDER BY user_key").to_arrow_table()
-    place = np.searchsorted(found["user_key"].to_numpy(), old.column("user_key"))
-    return int((found["stratum"].to_numpy()[place] != old.column("stratum")).sum()) if place.size else 0
+def crossed(of_day: Iterable[PartUsers], old: OldUsers) -> int:
+    """Users of the day who have another stratum than before; held-out users have none."""
+    key_R, stratum_R = old.column(c.USER_KEY), old.column(c.STRATUM)
+    same = sum(int(is_among(key_R[stratum_R == part.stratum], part.key_R).sum()) for part in of_day)
+    return key_R.size - same
 
 
 def _histogram(engine: Engine) -> tuple[I64, I64]:

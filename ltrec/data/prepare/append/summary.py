@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from ltrec.core import columns as c
 from ltrec.core.ragged import I64
 from ltrec.data.prepare import summary
 from ltrec.data.prepare.append.day import Day
+from ltrec.data.prepare.append.old import OldUsers
 from ltrec.data.prepare.append.parent import Parent
 from ltrec.data.prepare.append.rows import PartUsers
 from ltrec.data.prepare.engines.protocol import Engine, counted
@@ -39,10 +39,10 @@ def grown_summary(engine: Engine, parent: Parent, log: dict[str, Any], day: Day,
         head_from: smallest activity of a head user.
     """
     before = {key: value for key, value in parent.manifest.summary.items() if key not in _WITHOUT}
-    old, new = day.old.counts(head_from), summary.count_users(engine, head_from)
-    old["held_out_users"] = _held_out(engine, day.old.column(c.USER_KEY))
+    old, new = day.old.counts(), summary.count_users(engine, head_from)
+    old["held_out_users"] = _held_out(engine, day.old.column(c.USER_KEY)) if before["held_out_users"] else 0
     found = {**before, **{key: before.get(key, 0) + log[key] for key in _OF_LOG}}
-    found |= {key: before[key] - old[key] + new[key] for key in old if key != "head_users"}
+    found |= {key: before[key] - old[key] + new[key] for key in old}
     reasons = sorted({*before["rejects"], *log["rejects"]})
     found |= {
         "rejects": {reason: before["rejects"].get(reason, 0) + log["rejects"].get(reason, 0) for reason in reasons},
@@ -54,27 +54,22 @@ def grown_summary(engine: Engine, parent: Parent, log: dict[str, Any], day: Day,
     return found
 
 
-def length_quantiles(engine: Engine, others: Iterable[PartUsers]) -> dict[str, int]:
-    """Quantiles of the events of all users before the history cap: those of the day by `stored`, and the others."""
-    length, users = np.array(engine.rows("SELECT count, count(*) FROM stored GROUP BY count"), np.int64).T
-    total = np.bincount(length, users).astype(np.int64)
-    for part in others:
-        own = np.bincount(part.count_R, minlength=total.size)
-        own[: total.size] += total
-        total = own
+def length_quantiles(users: Iterable[PartUsers], old: OldUsers) -> dict[str, int]:
+    """Quantiles of the events before the history cap of these users but for old rows, which are superseded."""
+    total = np.bincount(np.concatenate([part.count_R for part in users]))
+    total -= np.bincount(old.column("count"), minlength=total.size)
     some = np.flatnonzero(total)
     return summary.quantiles(some, total[some])
 
 
-def outsized(engine: Engine, before: dict[str, Any], grown: dict[str, Any], vocabulary: Path, count_I: I64) -> list[dict[str, Any]]:
+def outsized(engine: Engine, before: dict[str, Any], grown: dict[str, Any], items: pa.Table) -> list[dict[str, Any]]:
     """As `summary.outsized`. Of users without new events only those can be outsized that were.
 
     Args:
         engine: with the table `users` of the users of the day.
         before: counts of the parent.
         grown: counts of the grown data set.
-        vocabulary: its file of items.
-        count_I: training events of every item id, 0 for padding.
+        items: its vocabulary.
     """
     events = grown["events"] + grown["capped_events"]
     least = summary.least_outsized(events)
@@ -82,15 +77,11 @@ def outsized(engine: Engine, before: dict[str, Any], grown: dict[str, Any], voca
     others = {entry["id"]: entry["events"] for entry in before.get("outsized", ()) if entry["kind"] == "user"}
     users = sorted({**others, **of_day}.items(), key=lambda found: (-found[1], found[0]))
 
-    @cache
-    def names() -> pa.ChunkedArray:
-        return pq.read_table(vocabulary, columns=[c.ITEM_ID])[c.ITEM_ID]
-
-    def name_of(item: int) -> str:
-        return str(names()[item - 1].as_py())
+    def name_of(row: int) -> str:
+        return str(items[c.ITEM_ID][row].as_py())
 
     largest = [(user, count) for user, count in users if count >= least][: summary.MOST_OUTSIZED]
-    return summary.entries_of_outsized(largest, events, count_I, name_of)
+    return summary.entries_of_outsized(largest, events, items[c.TRAIN_COUNT].to_numpy(), name_of)
 
 
 def joined_rejects(parent: Path, before: dict[str, Any] | None, of_day: dict[str, Any] | None, work: Path) -> dict[str, Any] | None:

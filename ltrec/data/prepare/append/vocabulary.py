@@ -20,44 +20,37 @@ from ltrec.data.schema import VOCAB_SCHEMA
 Ids = npt.NDArray[np.int32]
 
 
-def old_counts(path: Path) -> I64:
-    """Training events of the parent's items [V+1], 0 for padding."""
+def read_items(path: Path) -> pa.Table:
+    """Names and training events of the items of a vocabulary file, in the order of their ids, from 1 on."""
     with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
-        counts = file.read([c.TRAIN_COUNT], use_threads=False)[c.TRAIN_COUNT].to_numpy()
-    return np.concatenate([np.zeros(1, np.int64), counts])
+        return file.read([c.ITEM_ID, c.TRAIN_COUNT], use_threads=False)
 
 
-def write_grown(connection: Connection, parent: Path, count_C: I64, unseen: int, folder: Path) -> tuple[Vocab, Ids]:
-    """Write the vocabulary; return its entry, and the id of every code.
+def write_grown(connection: Connection, parent: pa.Table, count_C: I64, unseen: int, folder: Path) -> tuple[Vocab, Ids, pa.Table]:
+    """Write the vocabulary; return its entry, the id of every code, and its items.
 
     Args:
         connection: with the table `items` of new items.
-        parent: the parent's vocabulary file.
+        parent: the parent's items.
         count_C: training events of every code over all users; codes of the parent's items are their ids.
         unseen: the last codes are of items without events, which come last.
         folder: of the data set to be.
     """
-    with pq.ParquetFile(parent, page_checksum_verification=True, pre_buffer=False) as file:
-        names = file.read([c.ITEM_ID], use_threads=False)[c.ITEM_ID]
     connection.register("counted", pa.table({"code": np.arange(count_C.size, dtype=np.int32), "events": count_C}))
     fresh = connection.sql(
         f"SELECT code, item_id FROM items JOIN counted USING (code) ORDER BY events DESC, code >= {count_C.size - unseen}, item_id"
     ).to_arrow_table()
     connection.unregister("counted")
-    known, code_N = len(names), fresh["code"].to_numpy()
+    known, code_N = parent.num_rows, fresh["code"].to_numpy()
     id_of_code = np.arange(count_C.size, dtype=np.int32)
     id_of_code[code_N] = np.arange(known + 1, known + 1 + code_N.size, dtype=np.int32)
     ids = np.arange(1, known + 1 + code_N.size, dtype=np.int32)
     counts = np.concatenate([count_C[1 : known + 1], count_C[code_N]])
-    every = pa.chunked_array([*names.chunks, *fresh["item_id"].cast(pa.string()).chunks], pa.string())
+    names = pa.chunked_array([*parent[c.ITEM_ID].chunks, *fresh["item_id"].cast(pa.string()).chunks], pa.string())
+    items = pa.table({c.ITEM: ids, c.ITEM_ID: names, c.TRAIN_COUNT: counts}, schema=VOCAB_SCHEMA)
     with atomic_path(path := folder / FOLDER / f"{STEM}.tmp") as temporary:
         pq.write_table(
-            pa.table({c.ITEM: ids, c.ITEM_ID: every, c.TRAIN_COUNT: counts}, schema=VOCAB_SCHEMA),
-            temporary,
-            row_group_size=ROW_GROUP,
-            compression="zstd",
-            use_dictionary=False,
-            write_page_checksum=True,
+            items, temporary, row_group_size=ROW_GROUP, compression="zstd", use_dictionary=False, write_page_checksum=True
         )
     final, digest = rename_by_hash(path)
-    return Vocab(final.relative_to(folder).as_posix(), int(ids.size), final.stat().st_size, digest), id_of_code
+    return Vocab(final.relative_to(folder).as_posix(), int(ids.size), final.stat().st_size, digest), id_of_code, items
