@@ -58,11 +58,11 @@ def drop_duplicates(engine: Engine, policy: str, columns: Sequence[Declared]) ->
 
 def _drop_exact(engine: Engine, before: int, columns: Sequence[Declared]) -> int:
     same = f"code, user_key, seconds, sub_second{also(columns)}"
-    engine.make("first_of_same", f"SELECT min(tie) AS tie FROM tied GROUP BY {same}")
-    engine.make("repeated", "SELECT tie FROM tied ANTI JOIN first_of_same USING (tie)")
+    first_of_same = f"(SELECT min(tie) AS tie FROM tied GROUP BY {same}) AS first_of_same"
+    engine.make("repeated", f"SELECT tie FROM tied ANTI JOIN {first_of_same} USING (tie)")
     (rows,) = counted(engine, "SELECT count(*) FROM repeated")
     _take_out(engine, "tie IN (SELECT tie FROM repeated)", rows, before)
-    engine.drop("first_of_same", "repeated")
+    engine.drop("repeated")
     return rows
 
 

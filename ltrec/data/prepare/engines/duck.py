@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +63,10 @@ class DuckEngine:
 
     def judge(self, chosen: TimeFormat) -> dict[str, int]:
         """Make the view `judged`; where nothing is rejected it judges no row again."""
-        self.catalogue.execute(f"CREATE VIEW judged AS {judged(chosen)}")
-        query = "SELECT reason, count(*) FROM judged WHERE reason IS NOT NULL GROUP BY reason ORDER BY reason"
+        verdicts = judged(chosen)
+        query = f"SELECT reason, count(*) FROM ({verdicts}) WHERE reason IS NOT NULL GROUP BY reason ORDER BY reason"
         reasons = {reason: int(count) for reason, count in self.rows(query)}
-        if not reasons:
-            self.catalogue.execute("CREATE OR REPLACE VIEW judged AS SELECT * FROM staged")
+        self.catalogue.execute(f"CREATE VIEW judged AS {verdicts if reasons else 'SELECT * FROM staged'}")
         return reasons
 
     def rejected(self) -> str:
@@ -108,12 +106,12 @@ class DuckEngine:
         (total,) = one_row(self.catalogue, "SELECT count(*) FROM events")
         reader = self.catalogue.sql(f"SELECT {self.moment} AS moment FROM events").to_arrow_reader(HASHES)
         tied = repeated((batch["moment"].to_numpy() for batch in reader), total, self._work)
-        first = next(tied)  # the connection is free from here on
-        self.make("tied_at", "SELECT 0::UBIGINT AS moment WHERE false")
-        for found in chain((first,), tied):
+        put = self.make
+        for found in tied:  # all hashes were read before the first of these
             self.catalogue.register("batch", pa.table({"moment": found}))
-            self.append("tied_at", "SELECT moment FROM batch")
+            put("tied_at", "SELECT moment FROM batch")
             self.catalogue.unregister("batch")
+            put = self.append
 
     def make(self, name: str, query: str) -> None:
         """A table in memory, or spilled."""
