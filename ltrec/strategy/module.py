@@ -55,11 +55,14 @@ class TouchesRows(Protocol):
         """Ids of the rows that this process reads in the whole optimiser step that begins with a micro-batch, int64 [N]."""
 
 
-def segments_obstacle(module: object) -> str | None:
-    """Why a module's gradients cannot be computed by segments (`ltrec.models.segments`); None: they can, as it says itself."""
-    unknown = f"{type(module).__name__} does not say that its layers treat every position alike (segments_obstacle = None)"
-    found: str | None = getattr(module, "segments_obstacle", unknown)
-    return found
+def segments_obstacle(*modules: object) -> str | None:
+    """Why gradients of these cannot be computed by segments (`ltrec.models.segments`); None: they can, as each says itself."""
+    for module in modules:
+        unknown = f"{type(module).__name__} does not say that its layers treat every position alike (segments_obstacle = None)"
+        found: str | None = getattr(module, "segments_obstacle", unknown)
+        if found is not None:
+            return found
+    return None
 
 
 def splits_on(module: object, *, accelerator: bool) -> bool:

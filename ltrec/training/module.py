@@ -126,8 +126,7 @@ class BackboneModule(pl.LightningModule):
     @property
     def segments_obstacle(self) -> str | None:
         """Why gradients cannot be computed by segments; None: they can."""
-        parts = (self.backbone, self.loss.objective)
-        return next((why for part in parts if (why := segments_obstacle(part)) is not None), None)
+        return segments_obstacle(self.backbone, self.loss.objective)
 
     @property
     def splits_on(self) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ class FirstSteps:
     @property
     def at_once(self) -> int:
         """Trajectories of one pass; at least one."""
-        return max(1, MOST_NUMBERS // self._offsets[-1])
+        return tasks_at_once(self._offsets[-1])
 
     def __call__(
         self, tasks: Sequence[MicroBatch], losses: Callable[[MicroBatch], ExampleLosses], seed: Callable[[int], None]
@@ -71,6 +71,11 @@ class FirstSteps:
         if self._memory.numel() < size:
             self._memory = self._memory.new_empty(size)
         return self._memory[:size].zero_().view(count, -1)
+
+
+def tasks_at_once(numbers: int) -> int:
+    """Tasks whose gradients, of so many numbers each, are held at a time; at least one."""
+    return max(1, MOST_NUMBERS // numbers)
 
 
 def _positions(task: MicroBatch) -> int:

@@ -18,7 +18,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.strata import Strata
 from ltrec.costs.distinct import most_distinct
 from ltrec.costs.workload import ENGINES, Workload
-from ltrec.distributed.alignment.first_steps import MOST_NUMBERS
+from ltrec.distributed.alignment.first_steps import tasks_at_once
 from ltrec.distributed.alignment.trajectories import num_trajectories
 from ltrec.distributed.gradients_config import AlignedConfig, StratifiedConfig
 from ltrec.distributed.strategies import STRATEGIES
@@ -250,16 +250,12 @@ def _source(config: RunConfig, world: int, backbone: nn.Module, objective: Objec
     if not isinstance(config.gradients, StratifiedConfig):
         return {}
     emphasis = EMPHASES[config.emphasis.name].make(gather=lambda ids: ids, **options_of(config.emphasis))
-    obstacle = _obstacle_to_segments(backbone, objective)
+    obstacle = segments_obstacle(backbone, objective)
     if not STRATEGIES[config.registered_strategy].can_touch_rows:
         obstacle = "parameters are partitioned"
     coupled, mode = objective.coupled or emphasis.coupled, _gradients(config, world)["mode"]
     wanted, pays = config.gradients.source, not splits_on(backbone, accelerator=launches_cost)
     return {"source": choose_source(wanted, coupled=coupled, mode=mode, obstacle=obstacle, pays=pays)}
-
-
-def _obstacle_to_segments(backbone: nn.Module, objective: Objective) -> str | None:
-    return next((why for part in (backbone, objective) if (why := segments_obstacle(part)) is not None), None)
 
 
 def _inner_steps(config: RunConfig, found: Sequences, world: int, module: nn.ModuleDict, objective: Objective) -> dict[str, Any]:
@@ -270,8 +266,8 @@ def _inner_steps(config: RunConfig, found: Sequences, world: int, module: nn.Mod
     total = num_trajectories(alignment, batch_rows=rows, processes=world, micro_batches=parts, lanes=config.stream.lanes)
     own = total // (world * parts)
     steps = alignment.inner_steps if alignment.tasks == "user" else found.strata.count
-    at_once = min(own, MOST_NUMBERS // sum(p.numel() for p in module.parameters()))
-    shares = at_once > 1 and _obstacle_to_segments(module["backbone"], objective) is None
+    at_once = min(own, tasks_at_once(sum(p.numel() for p in module.parameters())))
+    shares = at_once > 1 and segments_obstacle(module["backbone"], objective) is None
     return {"trajectories": own, "inner_steps": own * steps, "first_passes": -(-own // at_once) if shares else 0}
 
 
