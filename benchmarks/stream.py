@@ -11,8 +11,8 @@ loading thread; sizes and modes take turns. `local` reads a folder; `cached` a s
 a store, window by window, with a cache that is emptied before every pass and limited. Without --store the store is moto's, on this
 machine, in a process whose time does not count.
 
-`ns` is processor time over events of the data set, of the passes after the first where there are any: small data sets are passed
-through until 20 million events have gone by. `first` is that of the first pass, with hashes; `open` milliseconds before. `times` is
+`ns` is processor time over events of the data set, of the passes after the first: one, or as many as 20 million events take in
+small data sets. `first` is that of the first pass, with hashes; `open` milliseconds before. `times` is
 `ns` over that of a folder of 250,000 events that the same process goes through after every million: other work on the machine
 slows both. Memory is the most that the process had, and what of it came after libraries and yardstick. A mode is flat if all its
 `times` are within a tenth of their middle. Medians of rounds; the last line is JSON.
@@ -133,7 +133,7 @@ def cell(mode: str, events: int, address: str, folder: Path, options: argparse.N
         "cache": str(folder / f"cache-{mode}"),
         "cache_mib": options.cache_mib if remote else 0,
         "forget": remote,
-        "passes": options.least_events // events,
+        "passes": max(1, options.least_events // events),
         "stream": {**fixed, "shuffle_shards": options.shuffle_shards if remote else 0},
         "yardstick_stream": fixed,
     }

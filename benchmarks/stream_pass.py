@@ -39,7 +39,7 @@ class Job:
         cache: folder of the node's cache.
         cache_mib: most MiB of it; 0 = no limit.
         forget: whether the cache is emptied before every pass.
-        passes: after the first; 0 = the first is the one that counts.
+        passes: after the first.
         stream: options of the stream.
         yardstick_stream: those of the yardstick's.
     """
@@ -114,8 +114,7 @@ def measured(job: Job) -> dict[str, float]:
             turns.look()
     peak = memory_mib("VmHWM")
     first, later = (1e9 * turns.own / events for turns in passes)
-    ns = later / job.passes if job.passes else first
-    others = passes[bool(job.passes)].others
+    ns, others = later / job.passes, passes[1].others
     yardstick_ns = 1e9 * sum(others) / len(others) / events_of(manifest_of(Path(job.yardstick)))
     return {
         "events": events,

@@ -23,8 +23,11 @@ _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
     "spark.sql.legacy.createHiveTableByDefault": "false",
+    "spark.sql.autoBroadcastJoinThreshold": "1MB",
+    "parquet.block.size": str(1 << 24),
 }
-"""SQL as the steps of prepare write it."""
+"""SQL as the steps of prepare write it, and what keeps the heap small: Spark compares the threshold with the size of files, which
+take ten times as much in memory, and a task holds a row group of each file that it reads or writes."""
 _PARTITIONS = "spark.sql.shuffle.partitions"
 
 
@@ -78,6 +81,7 @@ def local_session(threads: int, spill: Path) -> SparkSession:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.local.dir": str(spill),
+        "spark.python.unix.domain.socket.enabled": "true",
         _PARTITIONS: str(4 * (threads or len(os.sched_getaffinity(0)))),
     }
     for name, value in settings.items():
