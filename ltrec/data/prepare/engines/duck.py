@@ -13,7 +13,7 @@ from ltrec.core.progress import Progress
 from ltrec.data.prepare.columns.codes import coded, make_vocabularies
 from ltrec.data.prepare.columns.declared import Declared
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.database import Connection, database, identifier, one_row, quoted, user_key
+from ltrec.data.prepare.database import Connection, database, identifier, one_row, quoted, reclaim, user_key
 from ltrec.data.prepare.engines import in_process
 from ltrec.data.prepare.engines.duck_staged import DuckStaged, stage
 from ltrec.data.prepare.engines.rows import REJECTED, judged, tie, when
@@ -29,6 +29,9 @@ HASHES = 1 << 20
 """Hashes fetched at a time."""
 FEW = 16
 """Rows are deleted where they are below one in so many; where they are more, the others are written anew."""
+VECTOR_ROWS, MOST_VECTORS = 2048, 2048
+"""Rows are not deleted from more vectors than these: each holds 16 KiB of memory until the statement ends, and one row of every
+thousand among 60 M took more than 512 MB."""
 ROW_GROUP = 1 << 16
 MOST_IN_MEMORY = PIECE_EVENTS
 """Up to so many events are sorted in memory: as many as are read from a sorted file at a time."""
@@ -36,7 +39,7 @@ MOST_IN_MEMORY = PIECE_EVENTS
 
 @contextmanager
 def duck_engine(config: PrepareConfig, work: Path) -> Iterator[DuckEngine]:
-    """The engine with a database that spills to `work`.
+    """The engine with a database in `work`.
 
     Raises:
         UserError: `memory_limit` is not an amount of memory.
@@ -94,6 +97,7 @@ class DuckEngine:
         )
         run("DROP VIEW judged")
         self.staged.drop()
+        reclaim(self.catalogue)
 
     def _when(self, chosen: TimeFormat) -> str:
         """Seconds in four bytes where they fit, and one for a rest that is nothing: scans of all events are what filters cost."""
@@ -114,7 +118,7 @@ class DuckEngine:
             put = self.append
 
     def make(self, name: str, query: str) -> None:
-        """A table in memory, or spilled."""
+        """A table."""
         self.catalogue.execute(f"CREATE TABLE {name} AS {query}")
 
     def append(self, name: str, query: str) -> None:
@@ -124,10 +128,11 @@ class DuckEngine:
     def replace(self, name: str, query: str) -> None:
         """Make the new one beside the old one."""
         self.catalogue.execute(f"CREATE TABLE fresh AS {query}; DROP TABLE {name}; ALTER TABLE fresh RENAME TO {name}")
+        reclaim(self.catalogue)
 
     def take_out(self, condition: str, rows: int, total: int) -> None:
         """Delete few rows; write anew what is left of many."""
-        if rows * FEW > total:
+        if rows * FEW > total or min(rows, total // VECTOR_ROWS) > MOST_VECTORS:
             self.replace("events", f"SELECT * FROM events WHERE NOT ({condition})")
         elif rows:
             self.catalogue.execute(f"DELETE FROM events WHERE {condition}")

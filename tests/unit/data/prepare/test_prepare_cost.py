@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.database import database
-from ltrec.data.prepare.engines.duck import FEW
+from ltrec.data.prepare.database import FILE, OutOfMemory, database, reclaim
+from ltrec.data.prepare.engines.duck import FEW, VECTOR_ROWS, DuckEngine
 from ltrec.data.prepare.reach import links
 from ltrec.data.prepare.readers.ids import canonical
 from ltrec.data.prepare.staging import no_time
@@ -82,13 +82,30 @@ def test_released_pages_keep_what_was_written(tmp_path):
     assert array.sum() == 499_500
 
 
-def test_the_engine_writes_no_file_until_it_must(tmp_path):
+def test_tables_are_larger_than_memory_and_their_places_are_used_again(tmp_path):
     with database(tmp_path, "100MB", 1) as connection:
-        connection.execute("CREATE TABLE small AS SELECT range AS n FROM range(1000)")
-        assert list(tmp_path.rglob("*.tmp")) == []
-        connection.execute("CREATE TABLE large AS SELECT range AS n, hash(range) AS h, hash(range + 1) AS i FROM range(10_000_000)")
-        assert list((tmp_path / "spill").iterdir()) != []
+        large = "CREATE TABLE {} AS SELECT range AS n, hash(range) AS h, hash(range + 1) AS i FROM range(10_000_000)"
+        connection.execute(large.format("large"))
         assert connection.execute("SELECT sum(n) FROM large").fetchall() == [(49_999_995_000_000,)]
+        once = (tmp_path / FILE).stat().st_size
+        assert once > 240e6
+        for _ in range(3):
+            connection.execute("DROP TABLE large")
+            reclaim(connection)
+            connection.execute(large.format("large"))
+        assert (tmp_path / FILE).stat().st_size < 1.1 * once
+        assert not (tmp_path / "spill").exists() or list((tmp_path / "spill").iterdir()) == []
+
+
+def test_rows_are_taken_out_of_everywhere_within_the_limit(tmp_path):
+    """They would hold 16 KiB each while they are deleted, and ten thousand are more than this limit."""
+    with database(tmp_path, "64MB", 1) as connection:
+        connection.execute(f"CREATE TABLE events AS SELECT range AS tie FROM range({10_000 * VECTOR_ROWS})")
+        with pytest.raises(OutOfMemory):
+            connection.execute(f"DELETE FROM events WHERE tie % {VECTOR_ROWS} = 7")
+        DuckEngine(connection, tmp_path).take_out(f"tie % {VECTOR_ROWS} = 7", 10_000, 10_000 * VECTOR_ROWS)
+        left = "SELECT count(*), count(*) FILTER (WHERE tie % 2048 = 7) FROM events"
+        assert connection.execute(left).fetchall() == [(10_000 * (VECTOR_ROWS - 1), 0)]
 
 
 @pytest.mark.slow
