@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import Generic, TypeVar
@@ -12,13 +12,14 @@ V = TypeVar("V")
 
 
 class _Entry(Generic[V]):
-    """A result that is being computed, or ready: then `held` has one element."""
+    """A result that is being computed, or ready: then `held` has one element, which counts for `weight`."""
 
-    __slots__ = ("held", "lock")
+    __slots__ = ("held", "lock", "weight")
 
     def __init__(self) -> None:
         self.lock = Lock()
         self.held: list[V] = []
+        self.weight = 0
 
 
 class LruCache(Generic[K, V]):
@@ -42,6 +43,7 @@ class LruCache(Generic[K, V]):
         self._weigh = weigh
         self._lock = Lock()
         self._entries: dict[Hashable, OrderedDict[K, _Entry[V]]] = {}
+        self._weights = Counter[Hashable]()
 
     def __call__(self, key: K) -> V:
         """The result for `key`."""
@@ -52,7 +54,7 @@ class LruCache(Generic[K, V]):
             if not entry.held:
                 entry.held.append(self._compute(key))
                 if self._weigh is not None:
-                    self._lighten(self._group(key), self._weigh)
+                    self._add_weight(key, entry, self._weigh(entry.held[0]))
             return entry.held[0]
 
     def values(self) -> list[V]:
@@ -60,12 +62,20 @@ class LruCache(Generic[K, V]):
         with self._lock:
             return [v for entries in self._entries.values() for entry in entries.values() for v in entry.held]
 
-    def _lighten(self, group: Hashable, weigh: Callable[[V], int]) -> None:
+    def _add_weight(self, key: K, entry: _Entry[V], weight: int) -> None:
+        """Count a new result, and let go of the oldest ones while all are too heavy."""
+        group = self._group(key)
         with self._lock:
             entries = self._entries[group]
-            total = sum(weigh(value) for entry in entries.values() for value in entry.held)
-            while total > self._keep and len(entries) > 1:
-                total -= sum(map(weigh, entries.popitem(last=False)[1].held))
+            if entries.get(key) is not entry:
+                return  # evicted while it was computed
+            entry.weight = weight
+            self._weights[group] += weight
+            while self._weights[group] > self._keep and len(entries) > 1:
+                self._evict(group)
+
+    def _evict(self, group: Hashable) -> None:
+        self._weights[group] -= self._entries[group].popitem(last=False)[1].weight
 
     def _entry(self, key: K) -> _Entry[V]:
         group = self._group(key)
@@ -77,5 +87,5 @@ class LruCache(Generic[K, V]):
                 return entry
             entry = entries[key] = _Entry()
             while len(entries) > self._keep:
-                entries.popitem(last=False)
+                self._evict(group)
             return entry

@@ -6,6 +6,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ltrec.data.stream.reading.lru_cache import LruCache
 
@@ -42,6 +44,19 @@ def test_keeps_what_weighs_no_more_than_it_may():
     assert sorted(recent.values()) == [1, 2, 5]
     recent(50)
     assert recent.values() == [50], "a single one stays whatever it weighs"
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=60), st.integers(1, 8))
+def test_weights_add_up_whoever_asks(keys, threads):
+    """Also where results are evicted while they are computed: as many as may stay are kept by a last request."""
+    recent = LruCache(lambda key: key, keep=10, weigh=int)
+    with ThreadPoolExecutor(threads) as pool:
+        assert list(pool.map(recent, keys)) == keys
+    kept = recent.values()
+    assert sum(kept) <= 10 or len(kept) == 1
+    for key in (1, 2, 3, 4):
+        recent(key)
+    assert sorted(recent.values()) == [1, 2, 3, 4], "they weigh 10, and nothing else is counted"
 
 
 def test_a_failure_is_raised_and_tried_again():
