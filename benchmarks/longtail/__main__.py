@@ -7,6 +7,8 @@ DIR of --logs holds NAME/events.parquet (user_id, item_id, timestamp). For every
              weights, a memory beside them, two runs together, ...) are ranked from the same runs, on the test split once
     page     paired intervals, Holm, gate, from the committed results alone: python -m benchmarks.longtail.page
 
+With --setting the choice of joint training is given, say that of the same runs with other arithmetic: it tunes nothing.
+
 Results are small files in benchmarks/longtail/results, to be committed; run folders may be thrown away. The command may be killed
 and repeated: what is there is not done again, runs resume from their last checkpoint. --log, --models, --methods and --seeds cut
 the work into sittings.
@@ -42,11 +44,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--methods", type=some_of(tables.METHODS), default=list(tables.METHODS), help="by comma; rivals on few logs"
     )
+    parser.add_argument("--setting", help="of joint training, where it was chosen before")
     parser.add_argument("--seeds", type=numbers, default=list(tables.SEEDS), help="by comma")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each of one thread")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of all runs that differ")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results")
-    return parser.parse_args()
+    given = parser.parse_args()
+    for model in given.models if given.setting else ():
+        if given.setting not in (known := tables.settings(model, tables.BASE)):
+            parser.error(f"--setting {given.setting}: {model} has {', '.join(known)}")
+    return given
 
 
 def prepare_log(log: str, logs: Path, out: Path) -> None:
@@ -68,7 +75,7 @@ def main() -> int:
     for log in options.log:
         prepare_log(log, options.logs, options.out)
     children = Children(options.out / "jobs", [sys.executable, "-m", "benchmarks.longtail.work"])
-    sitting = Sitting(Results(options.results), options.out, children, Slots(options.jobs), tuple(options.set))
+    sitting = Sitting(Results(options.results), options.out, children, Slots(options.jobs), tuple(options.set), options.setting)
     cells = cells_of(options.log, options.models, options.methods)
     sitting.tuned.update({cell: Event() for cell in cells if cell.method == tables.BASE})
     jobs: list[Callable[[], None]] = [partial(sitting.baselines, number, log) for number, log in enumerate(options.log)]

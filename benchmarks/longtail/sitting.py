@@ -77,6 +77,7 @@ class Sitting:
         children: processes.
         slots: how many at a time.
         words: settings of all runs that differ.
+        given: the setting of the base, if it was chosen before.
         tuned: bases whose tuning is a part of this sitting; set when it has ended.
         tables: what is measured.
     """
@@ -86,6 +87,7 @@ class Sitting:
     children: Children
     slots: Slots
     words: tuple[str, ...] = ()
+    given: str | None = None
     tuned: dict[Cell, Event] = field(default_factory=dict)
     tables: Tables = tables
     _numbers: count[int] = field(default_factory=count)
@@ -114,6 +116,8 @@ class Sitting:
 
     def chosen(self, cell: Cell) -> str | None:
         """The setting with the best validation NDCG@10 over all users, the first of equals; None before all were tried."""
+        if self.given and cell.method == self.tables.BASE:
+            return self.given
         found = {s: self.results.trained(self.run(cell, s, 0)) for s in self.tables.settings(cell.model, cell.method)}
         if not all(found.values()):
             return None
@@ -137,7 +141,9 @@ class Sitting:
                 self.tuned[cell].set()
 
     def tune(self, number: int, cell: Cell) -> None:
-        """Try every setting with seed 0."""
+        """Try every setting with seed 0, unless one is given."""
+        if self.given and cell.method == self.tables.BASE:
+            return
         runs = [self.run(cell, setting, 0) for setting in self.tables.settings(cell.model, cell.method)]
         assert len({run.key for run in runs}) == len(runs), f"two settings of {cell} are the same"
         self.side_by_side([partial(self.ensure_trained, number, run) for run in runs])
