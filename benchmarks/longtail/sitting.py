@@ -115,7 +115,8 @@ class Sitting:
         return self.tables.settings(cell.model, self.tables.BASE)[chosen]
 
     def chosen(self, cell: Cell) -> str | None:
-        """The setting with the best validation NDCG@10 over all users, the first of equals; None before all were tried."""
+        """The given setting, else that with the best validation NDCG@10 over all users, the first of equals; None before all were
+        tried."""
         if self.given and cell.method == self.tables.BASE:
             return self.given
         found = {s: self.results.trained(self.run(cell, s, 0)) for s in self.tables.settings(cell.model, cell.method)}
@@ -128,7 +129,8 @@ class Sitting:
         try:
             if cell.method != self.tables.BASE and (tuned := self.tuned.get(cell.base)):
                 tuned.wait()
-            self.tune(number, cell)
+            if self.chosen(cell) is None:
+                self.tune(number, cell)
             chosen = self.chosen(cell)
             if cell in self.tuned:
                 self.tuned[cell].set()
@@ -141,9 +143,7 @@ class Sitting:
                 self.tuned[cell].set()
 
     def tune(self, number: int, cell: Cell) -> None:
-        """Try every setting with seed 0, unless one is given."""
-        if self.given and cell.method == self.tables.BASE:
-            return
+        """Try every setting with seed 0."""
         runs = [self.run(cell, setting, 0) for setting in self.tables.settings(cell.model, cell.method)]
         assert len({run.key for run in runs}) == len(runs), f"two settings of {cell} are the same"
         self.side_by_side([partial(self.ensure_trained, number, run) for run in runs])
