@@ -1,5 +1,6 @@
 """The node's cache: whole files or none, one download, nothing in use removed, room made by age."""
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -175,6 +176,38 @@ def test_who_waited_for_the_download_reads_while_the_writer_still_holds_the_file
     with NodeCache(tmp_path).hold(file, slow) as (_, is_new):
         assert is_new and served.wait(scaled(20))
     reader.join()
+
+
+def test_a_file_that_gets_its_name_while_room_is_made_counts(tmp_path, monkeypatch):
+    """A list of a folder's files that is read during a rename may have neither name."""
+    cache, listed, named = NodeCache(tmp_path, max_bytes=150, patience=scaled(20)), threading.Event(), threading.Event()
+
+    def late():
+        listed.wait()
+        yield content_of(1)
+
+    def other():
+        with NodeCache(tmp_path).hold(file_of(content_of(1)), late):
+            named.set()
+
+    writer = threading.Thread(target=other)
+    scandir = os.scandir
+
+    def meanwhile(folder):
+        with scandir(folder) as entries:
+            found = list(entries)
+        if threading.current_thread() is not writer and found:
+            listed.set()
+            named.wait(0.2)
+        return contextlib.nullcontext(found)
+
+    writer.start()
+    while cache.used_bytes() < 100:  # the writer has its space
+        time.sleep(0.01)
+    monkeypatch.setattr(node_cache.os, "scandir", meanwhile)
+    assert hold(cache, content_of(2))[1]
+    writer.join()
+    assert cache.used_bytes() <= 150
 
 
 def test_on_a_full_disk_older_files_make_room(tmp_path, monkeypatch):

@@ -2,7 +2,8 @@
 
     files/<sha256>          whole and verified when it was written; a reader holds a shared lock on it
     files/<sha256>.part     being written, by the one process that holds the lock on it; others wait for that lock, and then read
-    lock                    held while space is found for a new file
+    lock                    held while space is found for a new file, and while one gets its name: a list of the folder's files that
+                            is read during a rename may have neither name, and the file's bytes would not count
 
 A file appears under its name by a rename, after its content was hashed and flushed. A killed process leaves a `.part` without a
 lock, which the next one writes again, or removes. To make room the least recently used files go first, but none that anybody holds.
@@ -111,7 +112,8 @@ class NodeCache:
                     part.unlink(missing_ok=True)
                     continue
                 self._write(file, writer, blocks, patience)
-                os.replace(part, final)
+                with only_one(self.folder / "lock"):
+                    os.replace(part, final)
                 fcntl.flock(writer, fcntl.LOCK_SH)
                 if kept := leads_to(final, writer):
                     return writer, True
