@@ -57,14 +57,32 @@ def _bytes_for(values: Tensor) -> Tensor:
     """A random byte for every value."""
     apart = drawn_apart()
     if apart is None:
-        return _random_bytes(values.numel(), None).view(values.shape)
+        return _random_bytes(values.numel()).view(values.shape)
     segments, draws = apart
     segments.check(len(values))
     width = values[0].numel() if len(values) else 0
-    parts = [_random_bytes((rows.stop - rows.start) * width, draws.generators[run]) for run, rows in segments.runs()]
-    return torch.cat(parts).view(values.shape)
+    counts = [(rows.stop - rows.start) * width for _, rows in segments.runs()]
+    words = [_words(count) for count in counts]
+    drawn = torch.empty(sum(words), dtype=torch.int64)
+    for (run, _), part in zip(segments.runs(), drawn.split_with_sizes(words), strict=True):
+        _fill(part, draws.generators[run])
+    found = drawn.view(torch.uint8)
+    if any(count % 8 for count in counts):  # a run's last word has bytes to spare
+        parts = found.split_with_sizes([8 * n for n in words])
+        found = torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+    return found.view(values.shape)
 
 
-def _random_bytes(count: int, generator: torch.Generator | None) -> Tensor:
-    draws = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None, generator=generator)
-    return draws.view(torch.uint8)[:count]
+def _random_bytes(count: int) -> Tensor:
+    drawn = torch.empty(_words(count), dtype=torch.int64)
+    _fill(drawn, None)
+    return drawn.view(torch.uint8)[:count]
+
+
+def _words(count: int) -> int:
+    """Eight bytes each, so that they hold so many bytes."""
+    return -(-count // 8)
+
+
+def _fill(words: Tensor, generator: torch.Generator | None) -> None:
+    words.random_(-(2**63), None, generator=generator)

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from ltrec.models.by_segment import BySegment
 from ltrec.models.dropout import Dropout
+from ltrec.models.segments import SegmentDraws, Segments
 
 
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.5, 0.9])
@@ -49,3 +51,18 @@ def test_off_outside_training_and_at_share_zero():
 
 def test_sixteen_bit_values_keep_their_type():
     assert Dropout(0.5)(torch.ones(9, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("width", [1, 3, 8, 20])
+def test_a_run_draws_what_it_would_draw_alone(width):
+    lengths, values = (5, 0, 3, 8), torch.ones(16, width)
+    generators = [torch.Generator().manual_seed(7 + run) for run in range(4)]
+    segments = Segments([0, 5, 5, 8, 16], torch.zeros(16, dtype=torch.int64), {}, SegmentDraws(lengths, generators))
+    with BySegment(segments):
+        out = torch.cat([Dropout(0.4)(values), Dropout(0.4)(values)], dim=1)
+    alone = []
+    for run, rows in enumerate(lengths):
+        torch.manual_seed(7 + run)
+        alone.append(torch.cat([Dropout(0.4)(torch.ones(rows, width)) for _ in range(2)], dim=1))
+    assert torch.equal(out, torch.cat(alone))
+    assert 0 < (out == 0).sum() < out.numel()
