@@ -31,7 +31,6 @@ class BySegment(TorchFunctionMode):
     def __init__(self, segments: Segments) -> None:
         super().__init__()
         self.segments = segments
-        self._ids = segments.sink.keys()
 
     def __enter__(self) -> BySegment:
         self._patch, F.linear = F.linear, _LINEAR
@@ -50,7 +49,7 @@ class BySegment(TorchFunctionMode):
         kwargs = kwargs or {}
         if (replaced := _REPLACED.get(func)) is not None:
             return replaced(self.segments, *args, **kwargs)
-        if not self._ids.isdisjoint(map(id, (*args, *kwargs.values()))) and not _is_harmless(func, args, kwargs):
+        if not self.segments.sink.keys().isdisjoint(map(id, (*args, *kwargs.values()))) and not _is_harmless(func, args, kwargs):
             raise impossible(f"{getattr(func, '__name__', func)} of a parameter", "not one of linear, embedding and layer_norm")
         return func(*args, **kwargs)
 

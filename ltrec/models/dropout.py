@@ -7,6 +7,8 @@ to a multiple of 1/256, and the scale is that of the rounded share, so that the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -57,32 +59,22 @@ def _bytes_for(values: Tensor) -> Tensor:
     """A random byte for every value."""
     apart = drawn_apart()
     if apart is None:
-        return _random_bytes(values.numel()).view(values.shape)
+        return _random_bytes([(values.numel(), None)]).view(values.shape)
     segments, draws = apart
     segments.check(len(values))
     width = values[0].numel() if len(values) else 0
-    counts = [(rows.stop - rows.start) * width for _, rows in segments.runs()]
-    words = [_words(count) for count in counts]
+    by_run = [((rows.stop - rows.start) * width, draws.generators[run]) for run, rows in segments.runs()]
+    return _random_bytes(by_run).view(values.shape)
+
+
+def _random_bytes(draws: Sequence[tuple[int, torch.Generator | None]]) -> Tensor:
+    """So many from each generator, one after the other; None is torch's own."""
+    words = [-(-count // 8) for count, _ in draws]
     drawn = torch.empty(sum(words), dtype=torch.int64)
-    for (run, _), part in zip(segments.runs(), drawn.split_with_sizes(words), strict=True):
-        _fill(part, draws.generators[run])
+    for part, (_, generator) in zip(drawn.split_with_sizes(words), draws, strict=True):
+        part.random_(-(2**63), None, generator=generator)
     found = drawn.view(torch.uint8)
-    if any(count % 8 for count in counts):  # a run's last word has bytes to spare
-        parts = found.split_with_sizes([8 * n for n in words])
-        found = torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
-    return found.view(values.shape)
-
-
-def _random_bytes(count: int) -> Tensor:
-    drawn = torch.empty(_words(count), dtype=torch.int64)
-    _fill(drawn, None)
-    return drawn.view(torch.uint8)[:count]
-
-
-def _words(count: int) -> int:
-    """Eight bytes each, so that they hold so many bytes."""
-    return -(-count // 8)
-
-
-def _fill(words: Tensor, generator: torch.Generator | None) -> None:
-    words.random_(-(2**63), None, generator=generator)
+    if all(count % 8 == 0 for count, _ in draws):
+        return found
+    parts = found.split_with_sizes([8 * n for n in words])  # a last word has bytes to spare
+    return torch.cat([part[:count] for part, (count, _) in zip(parts, draws, strict=True)])

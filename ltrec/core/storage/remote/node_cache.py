@@ -60,7 +60,7 @@ class NodeCache:
 
     def __init__(self, folder: Path, max_bytes: int = 0, patience: float = 60.0) -> None:
         self.folder, self._max_bytes, self._patience = folder, max_bytes, patience
-        self._files = folder / "files"
+        self._files, self._lock = folder / "files", folder / "lock"
         try:
             self._files.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -112,7 +112,7 @@ class NodeCache:
                     part.unlink(missing_ok=True)
                     continue
                 self._write(file, writer, blocks, patience)
-                with only_one(self.folder / "lock"):
+                with only_one(self._lock):
                     os.replace(part, final)
                 fcntl.flock(writer, fcntl.LOCK_SH)
                 if kept := leads_to(final, writer):
@@ -145,7 +145,7 @@ class NodeCache:
         """
         until = time.monotonic() + patience
         while True:
-            with only_one(self.folder / "lock"):
+            with only_one(self._lock):
                 os.ftruncate(descriptor, 0)
                 room = self._make_room(file.size)
                 if room and _allocate(descriptor, file.size):
