@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ltrec.core.errors import UserError
 from ltrec.models.inputs.alone import alone
 from ltrec.models.inputs.times import BUCKETS
+from ltrec.models.last_positions import LastPositions, attend_from_last
 from ltrec.models.layout import AttentionLayout
 from ltrec.models.segments import drawn_by
 
@@ -41,8 +42,10 @@ class CausalSelfAttention(nn.Module):
         self.distance = DistanceBias(heads, distances) if distances else None
         self.time = TimeBias(heads) if times else None
 
-    def forward(self, states_TD: Tensor, layout: AttentionLayout) -> Tensor:
-        """Mix every row's states [T, D] causally."""
+    def forward(self, states_TD: Tensor, layout: AttentionLayout, last: LastPositions | None = None) -> Tensor:
+        """Mix every row's states [T, D] causally; with `last` only at the last position of every row [B, D], without dropout."""
+        if last is not None:
+            return self._at_last(states_TD, last)
         parts = layout.parts or [None] * len(layout.groups)
         of_distance = self._by_distance(layout, parts)
         padded = layout.pad(self.into(states_TD))
@@ -53,6 +56,20 @@ class CausalSelfAttention(nn.Module):
                 groups.append(self._mix(group, of_distance.get(part), bias_RHLL))
         mixed_TD: Tensor = self.out(layout.unpad(groups))
         return mixed_TD
+
+    def _at_last(self, states_TD: Tensor, last: LastPositions) -> Tensor:
+        width = states_TD.shape[1]
+        weight_query, weight_rest = self.into.weight.split_with_sizes([width, 2 * width])
+        bias_query, bias_rest = self.into.bias.split_with_sizes([width, 2 * width])
+        heads = (self.heads, width // self.heads)
+        query_BHC = F.linear(states_TD[last.place_B], weight_query, bias_query).view(-1, *heads)
+        key_THC, value_THC = F.linear(states_TD, weight_rest, bias_rest).view(-1, 2, *heads).unbind(1)
+        biases: list[Tensor] = [] if self.distance is None else [self.distance.bias(last.back_T())]
+        if self.time is not None:
+            assert last.elapsed_T is not None, "the model has put the times there"
+            biases.append(self.time.bias(last.elapsed_T))
+        mixed_BD: Tensor = self.out(attend_from_last(query_BHC, key_THC, value_THC, last, biases))
+        return mixed_BD
 
     def _by_distance(self, layout: AttentionLayout, parts: Sequence[int | None]) -> dict[int | None, Tensor]:
         """Biases by distance of each part's longest rectangle [H, length, length]."""

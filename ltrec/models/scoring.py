@@ -18,10 +18,20 @@ def last_states(encode: Callable[[SequenceBatch], Tensor], batch: SequenceBatch,
         batch: rows of any length.
         table_VD: of the width, kind and place that states have.
     """
+    return zero_for_empty(lambda batch: encode(batch)[batch.offsets[1:].clamp(min=1) - 1], batch, table_VD)
+
+
+def zero_for_empty(states: Callable[[SequenceBatch], Tensor], batch: SequenceBatch, table_VD: Tensor) -> Tensor:
+    """A state for every row: [B, D]; zero for an empty row.
+
+    Args:
+        states: batch with a position -> states of its rows [B, D], anything for an empty row.
+        batch: rows of any length.
+        table_VD: of the width, kind and place that states have.
+    """
     if not batch.items_T.numel():
         return table_VD.new_zeros(batch.num_rows, table_VD.shape[1])
-    last_BD = encode(batch)[batch.offsets[1:].clamp(min=1) - 1]
-    return torch.where((batch.lengths_B > 0)[:, None], last_BD, 0.0)
+    return torch.where((batch.lengths_B > 0)[:, None], states(batch), 0.0)
 
 
 def all_scores(states_BD: Tensor, table_VD: Tensor) -> Tensor:

@@ -30,8 +30,9 @@ from ltrec.models.backbones.protocol import Adapt
 from ltrec.models.dropout import Dropout
 from ltrec.models.inputs import NO_INPUTS, Inputs, ItemVectors, layers_of
 from ltrec.models.inputs.times import elapsed_buckets
+from ltrec.models.last_positions import LastPositions
 from ltrec.models.layout import AttentionLayout, attention_layout
-from ltrec.models.scoring import all_scores, last_states
+from ltrec.models.scoring import all_scores, last_states, zero_for_empty
 from ltrec.models.segments import current
 
 
@@ -109,6 +110,10 @@ class SASRec(nn.Module):
 
     def encode(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after every position: [T, D], packed like the batch. Rows must not exceed `max_len`."""
+        return self._states(batch, adapt, None)
+
+    def _states(self, batch: SequenceBatch, adapt: Adapt | None, last: LastPositions | None) -> Tensor:
+        """States after every position [T, D], or only after the last one of every row [B, D]."""
         layout = attention_layout(batch.offsets, batch.items_T.numel(), self.max_len, batch.host, self._parts())
         if self.time_bias:
             layout = replace(layout, elapsed=elapsed_buckets(layout.pad(batch.events[TIME][:, None])))
@@ -121,10 +126,13 @@ class SASRec(nn.Module):
         if self.events is not None:
             states_TD = states_TD + self.events(batch)
         states_TD = self.drop(states_TD)
-        for block in self.blocks:
+        *earlier, final = self.blocks
+        for block in earlier:
             states_TD = block(states_TD, layout)
-        final_TD: Tensor = self.final_norm(states_TD)
-        return final_TD if adapt is None else adapt("state", final_TD, batch.stratum_of_position())
+        states_ND: Tensor = self.final_norm(final(states_TD, layout, last))
+        if adapt is None:
+            return states_ND
+        return adapt("state", states_ND, batch.stratum_of_position() if last is None else batch.stratum_B)
 
     def _parts(self) -> Sequence[int] | None:
         """Rows of every segment, where segments draw apart or have biases of attention to themselves."""
@@ -135,7 +143,13 @@ class SASRec(nn.Module):
 
     def final_states(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after the last position of every row: [B, D]; zero for an empty row."""
-        return last_states(partial(self.encode, adapt=adapt), batch, self.items.weight)
+        if self.training:
+            return last_states(partial(self.encode, adapt=adapt), batch, self.items.weight)
+        return zero_for_empty(partial(self._last_states, adapt), batch, self.items.weight)
+
+    def _last_states(self, adapt: Adapt | None, batch: SequenceBatch) -> Tensor:
+        """The last block is computed where it is looked at; with many short rows that is most of what a block costs."""
+        return self._states(batch, adapt, LastPositions.of(batch, batch.events[TIME] if self.time_bias else None))
 
     def scores(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """Scores after the last position of every row: [B, V+1], column 0 = -inf."""
@@ -166,9 +180,9 @@ class _Block(nn.Module):
         self.down = nn.Linear(expansion * width, width)
         self.feed_norm = nn.LayerNorm(width)
 
-    def attend(self, states_TD: Tensor, layout: AttentionLayout) -> Tensor:
-        attended_TD: Tensor = self.drop(self.attention(states_TD, layout))
-        return attended_TD
+    def attend(self, states_TD: Tensor, layout: AttentionLayout, last: LastPositions | None) -> Tensor:
+        attended_ND: Tensor = self.drop(self.attention(states_TD, layout, last))
+        return attended_ND
 
     def feed(self, states_TD: Tensor) -> Tensor:
         fed_TD: Tensor = self.drop(self.down(self.drop(F.relu(self.up(states_TD)))))
@@ -176,13 +190,19 @@ class _Block(nn.Module):
 
 
 class _PreNormBlock(_Block):
-    def forward(self, states_TD: Tensor, layout: AttentionLayout) -> Tensor:
-        states_TD = states_TD + self.attend(self.attention_norm(states_TD), layout)
-        return states_TD + self.feed(self.feed_norm(states_TD))
+    def forward(self, states_TD: Tensor, layout: AttentionLayout, last: LastPositions | None = None) -> Tensor:
+        attended_ND = self.attend(self.attention_norm(states_TD), layout, last)
+        states_ND = _kept(states_TD, last) + attended_ND
+        return states_ND + self.feed(self.feed_norm(states_ND))
 
 
 class _PostNormBlock(_Block):
-    def forward(self, states_TD: Tensor, layout: AttentionLayout) -> Tensor:
-        states_TD = self.attention_norm(states_TD + self.attend(states_TD, layout))
-        normed: Tensor = self.feed_norm(states_TD + self.feed(states_TD))
+    def forward(self, states_TD: Tensor, layout: AttentionLayout, last: LastPositions | None = None) -> Tensor:
+        states_ND = self.attention_norm(_kept(states_TD, last) + self.attend(states_TD, layout, last))
+        normed: Tensor = self.feed_norm(states_ND + self.feed(states_ND))
         return normed
+
+
+def _kept(states_TD: Tensor, last: LastPositions | None) -> Tensor:
+    """All positions' states, or those of the last ones."""
+    return states_TD if last is None else states_TD[last.place_B]
