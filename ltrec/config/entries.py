@@ -31,7 +31,7 @@ def with_entries(defaults: T, settings: Sequence[Setting], tables: Tables) -> tu
         tables: dotted path of a field of sections -> kind -> dataclass.
 
     Raises:
-        UserError: a section without a kind, or of an unknown one.
+        UserError: a section without a kind, or of an unknown one, or a name that the field does not take.
     """
     tree, spelled = defaults, list(settings)
     for path, table in tables.items():
@@ -39,7 +39,11 @@ def with_entries(defaults: T, settings: Sequence[Setting], tables: Tables) -> tu
         inside = [setting for setting in spelled if setting.key.startswith(f"{path}.")]
         names = dict.fromkeys(setting.key.removeprefix(f"{path}.").partition(".")[0] for setting in inside)
         if names:
-            tree = with_at(tree, path, {name: table[_kind_of(f"{path}.{name}", inside, table)]() for name in names})
+            sections = {name: table[_kind_of(f"{path}.{name}", inside, table)]() for name in names}
+            try:
+                tree = with_at(tree, path, sections)
+            except ValueError as error:
+                raise UserError(f"{path}: {error} ({', '.join(dict.fromkeys(setting.where for setting in inside))})") from None
     return tree, spelled
 
 

@@ -71,3 +71,16 @@ def test_columns_are_declared_in_prepare():
         [], ["prepare.event_columns={price: {kind: number, log: true}}", "prepare.items.columns.genres=categories"]
     ).prepare
     assert prepare.event_columns["price"].log and prepare.items.columns["genres"].separator == "|"
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("prepare.event_columns={price-eur: number}", "prepare.event_columns: 'price-eur' is not a valid column name"),
+        ("prepare.event_columns.time=number", "prepare.event_columns: 'time' is a reserved name for event columns"),
+        ("prepare.items.columns={item_id: category}", "prepare.items.columns: 'item_id' is a reserved name for item columns"),
+    ],
+)
+def test_names_that_columns_cannot_have_are_one_line(word, message):
+    with pytest.raises(UserError, match=rf"^{message}.* \(on the command line\)$"):
+        load([], [word])
