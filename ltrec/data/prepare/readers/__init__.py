@@ -115,7 +115,7 @@ def read_table(
         UserError: the file is damaged, or lacks a requested column.
     """
     other = columns[0].source if columns[0].source != key else f"{key}-"
-    own = PrepareConfig(user=key, item=other, time="order", null_values=config.null_values)
+    own = PrepareConfig(user=key, item=other, time=f"{key}-{other}", null_values=config.null_values)  # a table has no times
     try:
         file_format = FORMATS[source.format]
         names = file_format.names(source, own)

@@ -267,6 +267,13 @@ def test_a_table_that_cannot_be_read_is_one_line(tmp_path, monkeypatch, options,
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(("key", "name"), [("order", "price"), ("item_id", "order")])
+def test_a_column_of_a_table_may_have_the_name_of_logs_without_times(tmp_path, key, name):
+    source = write_csv(tmp_path / "items.csv", [("i1", 4), ("i2", 7)], (key, name))
+    manifest = prepared(tmp_path, items=ItemsConfig(source=str(source), id=key, columns={name: NumberConfig()}))
+    assert (manifest.summary["item_table"]["rows"], [column.name for column in manifest.columns]) == (2, [name])
+
+
 def test_users_cannot_have_a_list_column(tmp_path):
     source = write_csv(tmp_path / "users.csv", [("u1", "a|b")], ("user_id", "tags"))
     with pytest.raises(UserError, match=r"users\.columns\.tags is of kind categories, which only item columns can be"):
