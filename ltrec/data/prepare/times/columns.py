@@ -31,8 +31,8 @@ _ISO = """(TRY_CAST(left(given, 4) AS SMALLINT) >= 1000 AND given[5] IN ('-', '/
 
 _WHOLE = "SELECT *, {number} AS number, 0::BIGINT AS fraction, false AS iso, NULL::VARCHAR AS text FROM batch"
 _TYPED = """
-SELECT *, (time - rest) // {per} AS number, rest * {atto} AS fraction, time IS NOT NULL AS iso, NULL::VARCHAR AS text
-FROM (SELECT *, ((time % {per}) + {per}) % {per} AS rest FROM batch)"""
+SELECT *, time // {per} - (time % {per} < 0)::BIGINT AS number, ((time % {per}) + {per}) % {per} * {atto} AS fraction,
+       time IS NOT NULL AS iso, NULL::VARCHAR AS text FROM batch"""
 _FLOAT = """
 SELECT *, CASE WHEN isfinite(time) THEN TRY_CAST(floor(time) AS BIGINT) END AS number,
        TRY_CAST((time - floor(time)) * 1e18 AS BIGINT) AS fraction, false AS iso, NULL::VARCHAR AS text FROM batch"""

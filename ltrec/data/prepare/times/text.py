@@ -72,7 +72,7 @@ def normalised(column: str) -> str:
 def nanoseconds(text: str, formats: Iterable[str]) -> str:
     """SQL: nanoseconds since 1970 of a normalised text, NULL if no format matches."""
     listed = ", ".join(quoted(name) for name in formats)
-    return f"epoch_ns(try_strptime({text}, [{listed}]))"
+    return _nanoseconds_of(f"try_strptime({text}, [{listed}])")
 
 
 def digits_as_seconds(number: str, form: str) -> str:
@@ -86,7 +86,12 @@ def digits_as_seconds(number: str, form: str) -> str:
 def nanoseconds_by_format(column: str, time_format: str) -> str:
     """SQL: nanoseconds since 1970 of a raw text in the user's format, NULL if it does not match."""
     rules = (*_NORMALISED, *(_ZONES if "%z" in time_format else ()))
-    return f"epoch_ns(try_strptime({_replaced(f'trim({column})', rules)}, {quoted(_for_normalised(time_format))}))"
+    return _nanoseconds_of(f"try_strptime({_replaced(f'trim({column})', rules)}, {quoted(_for_normalised(time_format))})")
+
+
+def _nanoseconds_of(moment: str) -> str:
+    """SQL: nanoseconds since 1970 of a timestamp; NULL for years such as 1 and 9999, which 64 bits do not reach."""
+    return f"epoch_ns(TRY_CAST({moment} AS TIMESTAMP_NS))"
 
 
 def _for_normalised(time_format: str) -> str:

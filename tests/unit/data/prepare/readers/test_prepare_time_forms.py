@@ -146,6 +146,15 @@ def test_a_format_of_the_users_own(time_format, text):
     assert read_times([text], time_format=time_format)[1] == [seconds(whole) + part]
 
 
+@pytest.mark.parametrize("year", ["0001", "9999"])
+@pytest.mark.parametrize(
+    ("time_format", "text"), [("%d.%m.%Y", "14.11.{}"), ("", "14/Nov/{}:22:13:20"), ("", "Tue Nov 14 22:13:20 +0000 {}")]
+)
+def test_a_year_that_stands_for_no_date_is_a_reject(time_format, text, year):
+    good, none = read_times([text.format("2023"), text.format(year)], time_format=time_format)[1]
+    assert good is not None and none is None
+
+
 @pytest.mark.parametrize(
     ("time_format", "message"),
     [

@@ -71,6 +71,11 @@ def test_timestamps_far_away_do_not_come_back_as_others():
     assert read_times(pa.array([NOW, 2**62, -(2**62)], pa.timestamp("s")))[1] == [Fraction(NOW), None, None]
 
 
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_least_timestamp_which_some_writers_mean_by_no_time_is_a_reject(unit):
+    assert read_times(pa.array([NOW * UNITS[unit], -(2**63), -(2**63) + 1], pa.timestamp(unit)))[1] == [Fraction(NOW), None, None]
+
+
 def log(path, times, **more):
     pq.write_table(
         pa.table(
