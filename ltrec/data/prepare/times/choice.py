@@ -21,6 +21,7 @@ from ltrec.data.prepare.times.text import AMBIGUOUS, DIGITS, EXAMPLES, FORMS, di
 _ALSO = dict.fromkeys(("valid_from", "test_from"), ", a share of the events such as 0.8 or seconds since 1970")
 _SAMPLE = 1000
 _LONGEST = 60
+_YEARS = "number BETWEEN -62135596800 AND 253402300799"  # 1 to 9999
 ENOUGH_ROWS = 1000
 """Reading stops after this many rows if no time could be read."""
 
@@ -92,7 +93,8 @@ def _refuse_unreadable(staged: Staged, config: PrepareConfig) -> None:
     Raises:
         UserError: always, unless no row has a time.
     """
-    shown = staged.first(f"left(coalesce(text, number::VARCHAR, ''), {_LONGEST})")
+    date = f"CASE WHEN iso AND {_YEARS} THEN make_timestamp(number * 1000000)::VARCHAR END"
+    shown = staged.first(f"left(coalesce(text, {date}, number::VARCHAR, ''), {_LONGEST})")
     if shown is None:
         return
     option = f" with `time_format`={config.time_format!r}" if config.time_format else f" with `time_unit`={config.time_unit}"

@@ -6,6 +6,7 @@ import datetime as dt
 import random
 from fractions import Fraction
 
+import pyarrow as pa
 import pytest
 
 from ltrec.core.errors import UserError
@@ -195,6 +196,9 @@ def test_an_ambiguous_zone_name_is_not_read_without_a_format():
 def test_the_example_is_shown_as_it_stands_in_the_log():
     with pytest.raises(UserError, match=r"'1,700,000,000' is not a time, .* 20231114, from 1990-01-01 to 2100-01-01"):
         read_times(["1,700,000,000"])
+    for dates in (["2023-11-14T22:13:20Z"], pa.array([1_700_000_000], pa.timestamp("s"))):
+        with pytest.raises(UserError, match=r"'2023-11-14 22:13:20' is not a time with `time_unit`=s"):
+            read_times(dates, time_unit="s")
 
 
 def test_null_markers_are_null_times(tmp_path):
