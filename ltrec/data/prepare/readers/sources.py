@@ -99,7 +99,10 @@ def _expand(argument: str, log_format: str) -> list[InputFile]:
         return _files(path, [p for p in path.rglob("*") if p.is_file()], log_format, argument)
     if glob.has_magic(argument):
         base = Path(*_plain_prefix(path.parts))
-        return _files(base, [Path(p) for p in glob.glob(argument, recursive=True) if Path(p).is_file()], log_format, argument)
+        matches = [path for path in map(Path, glob.glob(argument, recursive=True)) if path.is_file()]
+        if not matches:
+            raise UserError(f"{argument} matches no file")
+        return _files(base, matches, log_format, argument)
     known = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     raise UserError(f"{argument} not found{nearest(path.name, known)}")
 

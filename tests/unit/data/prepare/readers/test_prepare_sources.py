@@ -39,7 +39,8 @@ def test_the_format_comes_from_the_name_or_the_option(logs):
     [
         ("{}/b/3.csv", r"3\.csv not found \(did you mean '2\.csv'\?\)"),
         ("{}/nothing/at/all.csv", r"all\.csv not found"),
-        ("{}/*.parquet", "holds no event log"),
+        ("{}/*.parquet", r"/\*\.parquet matches no file$"),
+        ("{}/*.weird", r"/\*\.weird holds no event log; known file names end in \.csv"),
         ("s3://bucket/x.parquet", "remote logs cannot be read;"),
     ],
 )
