@@ -77,21 +77,20 @@ def _write(connection: Connection, found: Rejects, path: Path) -> None:
     connection.unregister("labels")
 
 
-def check_budget(connection: Connection, found: Rejects, rows: int, budget: float, out: Path) -> None:
-    """Stop if the share of rejected rows exceeds the budget.
+def check_budget(connection: Connection, found: Rejects, rows: int, budget: float, out: Path, left: int | None = None) -> None:
+    """Stop if the share of rejected rows exceeds the budget, or no row is `left`.
 
     Raises:
-        UserError: over budget; names the reasons, the first rows of each, and the file in `out` with all of them.
+        UserError: over budget, or nothing is left; names reasons, the first rows of each, and the file in `out` with all of them.
     """
-    if found.count > budget * rows:
+    if found.count > budget * rows or (found.count and left == 0):
         kept_at = out / OVER_BUDGET
         _write(connection, found, kept_at)
         common = sorted(found.by_reason, key=lambda reason: (-found.by_reason[reason], reason))[:4]
         reasons = ", ".join(f"{found.by_reason[reason]} x {reason}{_places(kept_at, reason)}" for reason in common)
         what, which = ("log", "") if not found.table else ("table", f" of `{found.table}`")
-        remedy = "; ".join(
-            [*(_REMEDIES[reason] for reason in common if reason in _REMEDIES), f"fix the {what} or raise `reject_budget`"]
-        )
+        fix = f"fix the {what}" + (" or raise `reject_budget`" if left != 0 else ", of which no row is left")
+        remedy = "; ".join([*(_REMEDIES[reason] for reason in common if reason in _REMEDIES), fix])
         share = f"{found.count} of {rows} rows{which} rejected ({found.count / rows:.2%}, budget {budget:.2%})"
         raise UserError(f"{share}: {reasons}; see {kept_at}, then {remedy}")
 

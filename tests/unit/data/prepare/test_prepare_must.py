@@ -100,6 +100,13 @@ def test_over_the_budget_only_the_rejects_are_written(tmp_path):
     assert not (tmp_path / "out" / "_rejects").exists()
 
 
+@pytest.mark.parametrize("where", ["", "item_id <> 'x'"])
+def test_a_log_of_which_no_row_is_left_is_told_by_its_rejects(tmp_path, where):
+    rows = [(None, "i", START), (None, "j", START), *([("u", "x", START)] if where else [])]
+    with pytest.raises(UserError, match=r"2 of . rows rejected .* 2 x null user .*, then fix the log, of which no row is left$"):
+        prepared(tmp_path, rows, where=where, reject_budget=1.0)
+
+
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [
