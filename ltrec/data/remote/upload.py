@@ -37,17 +37,17 @@ def upload_dataset(folder: Path, manifest: Manifest, store: RemoteStore, on_prog
             store.remove(name)
 
 
-def refuse_incomplete(store: RemoteStore, manifest: Manifest) -> None:
+def refuse_incomplete(store: RemoteStore, manifest: Manifest, remedy: str = "run the same command again") -> None:
     """Compare the sizes of all files with the manifest.
 
     Raises:
-        UserError: names the first that differs.
+        UserError: names the first that differs, and the remedy.
     """
     there = store.list()
     for name, (size, _) in sorted(manifest.files().items()):
         if there.get(name) != size:
             what = f"has {there[name]} bytes instead of {size}" if name in there else "is missing"
-            raise UserError(f"{store.address(name)} {what}; run the same command again")
+            raise UserError(f"{store.address(name)} {what}; {remedy}")
 
 
 def refuse_foreign(there: dict[str, int], store: RemoteStore) -> None:

@@ -27,7 +27,7 @@ def verify_store(store: RemoteStore, on_progress: Progress = silent) -> Manifest
         manifest = download_manifest(store, folder)
         there = store.list()
         refuse_foreign(there, store)
-        refuse_incomplete(store, manifest)
+        refuse_incomplete(store, manifest, MEND)
         if others := sorted(there.keys() - manifest.files().keys() - {MANIFEST}):
             raise UserError(f"{store.address(others[0])} is not in the manifest; remove it, or {MEND}")
         shards = {file.path for file in manifest.row_files}

@@ -132,6 +132,15 @@ def test_verify_reads_the_store_and_finds_what_is_wrong_there(place):
         ltrec.verify(url)
 
 
+def test_verify_says_how_to_mend_a_file_that_a_store_has_lost(place):
+    store = open_store(url := at(place, "set"))
+    ltrec.prepare(str(place / "logs"), out=url, threads=1)
+    lost = next(name for name in store.list() if name.startswith("stratum="))
+    store.remove(lost)
+    with pytest.raises(UserError, match=f"{lost} is missing; prepare the data again with --overwrite$"):
+        ltrec.verify(url)
+
+
 def test_commands_take_addresses(place, capsys):
     url = at(place, "set")
     assert main(["prepare", at(place, "logs"), "--out", url, "threads=1"]) == 0
