@@ -119,8 +119,7 @@ def filter_log(
     chosen = choose_time(engine.staged, config, bool(counted.untimed))
     reasons = engine.judge(chosen)
     rejected = rejects.Rejects(engine.rejected(), found, reasons)
-    left = rows - counted.unselected - rejected.count
-    rejects.check_budget(engine.catalogue, rejected, rows, config.reject_budget, out, left)
+    rejects.check_budget(engine.catalogue, rejected, rows, config.reject_budget, out, rows - counted.unselected - rejected.count)
     rejects_file = rejects.keep(engine.catalogue, rejected, work)
     on_progress("filter", 0, 0)
     days = _make_events(engine, chosen, columns)
