@@ -48,7 +48,7 @@ def method_file(name: str) -> str:
 
 def _hint(given: Path, files: dict[str, Path]) -> str:
     """The nearest file by its bare name, for folder and ending are alike anyway; else the names in the folder that was meant."""
-    close = closest(given.stem.lower(), files)
+    close = closest(given.stem, files)
     if close is not None:
         return f" (did you mean {str(files[close])!r}?)"
     named = sorted(stem for stem, path in files.items() if path.parent == given.parent)

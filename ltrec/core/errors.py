@@ -33,8 +33,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most like `name`; None when nothing is close."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)), None)
+    """The known name that is most like `name`, whatever the case of its letters; None when nothing is close."""
+    folded: dict[str, str] = {}
+    for one in known:
+        folded.setdefault(one.casefold(), one)
+    return next((folded[near] for near in difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.5)), None)
 
 
 def first_line(error: Exception) -> str:

@@ -73,3 +73,7 @@ def test_hash_and_canonical_json(tmp_path):
 def test_nearest():
     assert nearest("lrr", ["lr", "seed"]) == " (did you mean 'lr'?)"
     assert nearest("zzz", ["lr", "seed"]) == ""
+    optimisers, devices = ["adamw", "lazy_adamw", "adam", "sgd"], ["a100", "h100"]
+    for name, known in {"AdamW": optimisers, "SGD": optimisers, "A100": devices}.items():
+        assert nearest(name, known) == f" (did you mean {name.lower()!r}?)", "not another one in the same case"
+    assert nearest("timestamp", ["USER", "TimeStamp"]) == " (did you mean 'TimeStamp'?)"
