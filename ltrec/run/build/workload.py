@@ -39,7 +39,7 @@ from ltrec.run.build.options import options_of
 from ltrec.run.build.strata import strata_of
 from ltrec.run.build.touched import decide_rows, expected_rows, mean_window, obstacle_to_touching
 from ltrec.strategy.module import segments_obstacle, splits_on
-from ltrec.strategy.options import PROBE_EVERY, choose_mode, choose_source
+from ltrec.strategy.options import PROBE_EVERY, choose_mode, choose_source, refuse_replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,9 @@ def workload_of(
         **_inner_steps(config, found, world, module, objective),
         **_optimiser(config),
     )
+    if work.mode == "replay":
+        keeps = STRATEGIES[config.registered_strategy].keeps_micro_batches
+        refuse_replay([config.trained_plugin.name] * (work.plugins > 0), 1 if keeps else work.accumulate)
     return work, [*_assumed(found, data, items), about]
 
 
@@ -231,15 +234,15 @@ def _loss(config: RunConfig, found: Sequences) -> dict[str, Any]:
 
 def _gradients(config: RunConfig, world: int) -> dict[str, Any]:
     """How gradients are computed."""
-    gradients = config.gradients
-    if isinstance(gradients, AlignedConfig):
-        return {"mode": "aligned"}
-    if not isinstance(gradients, StratifiedConfig):
+    gradients, combination = config.gradients, config.combination
+    if combination is None:
         return {"mode": "joint"}
     name = config.registered_strategy
     name = name if world == 1 else STRATEGIES[name].several_processes or name
-    kind = RULES[gradients.rule.name].kind
-    mode = choose_mode(gradients.mode, kind, STRATEGIES[name].modes, name)
+    kind = RULES[combination.rule.name].kind
+    mode = choose_mode(gradients.mode if isinstance(gradients, StratifiedConfig) else "aligned", kind, STRATEGIES[name].modes, name)
+    if not isinstance(gradients, StratifiedConfig):
+        return {"mode": mode}
     every = PROBE_EVERY.get(mode, 0) if gradients.probe_every_steps is None else gradients.probe_every_steps
     reads = kind == "gram"
     return {"mode": mode, "gram_rule": reads, "gram_share": 1.0 if reads else 1 / every if every else 0.0}
@@ -247,14 +250,14 @@ def _gradients(config: RunConfig, world: int) -> dict[str, Any]:
 
 def _source(config: RunConfig, world: int, backbone: nn.Module, objective: Objective, *, launches_cost: bool) -> dict[str, Any]:
     """How a micro-batch yields gradients by stratum, as a strategy would choose it."""
-    if not isinstance(config.gradients, StratifiedConfig):
+    if config.combination is None:
         return {}
     emphasis = EMPHASES[config.emphasis.name].make(gather=lambda ids: ids, **options_of(config.emphasis))
     obstacle = segments_obstacle(backbone, objective)
     if not STRATEGIES[config.registered_strategy].can_touch_rows:
         obstacle = "parameters are partitioned"
     coupled, mode = objective.coupled or emphasis.coupled, _gradients(config, world)["mode"]
-    wanted, pays = config.gradients.source, not splits_on(backbone, accelerator=launches_cost)
+    wanted, pays = config.combination.source, not splits_on(backbone, accelerator=launches_cost)
     return {"source": choose_source(wanted, coupled=coupled, mode=mode, obstacle=obstacle, pays=pays)}
 
 

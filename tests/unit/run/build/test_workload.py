@@ -126,6 +126,25 @@ def test_modes_and_probes_are_those_that_the_strategy_would_choose(data, tmp_pat
     assert planned(BY_STRATUM, "emphasis.name=cvar").source == "retained"
 
 
+REPLAY = (BY_STRATUM, "gradients.mode=replay", "gradients.rule.name=upgrad")
+ALIGNED = "gradients.name=aligned"
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ((ALIGNED, "strategy.name=fsdp2"), "mode aligned is not possible with strategy stratified_fsdp2"),
+        ((ALIGNED, "strategy.name=deepspeed_stage_1"), "mode aligned is not possible with strategy stratified_deepspeed_stage_1"),
+        ((ALIGNED, "emphasis.name=cvar"), "mode aligned runs tasks alone"),
+        ((*REPLAY, "plugin.name=bottleneck"), "mode replay cannot train plugins"),
+        ((*REPLAY, "trainer.accumulate=2"), "mode replay cannot accumulate 2 micro-batches"),
+    ],
+)
+def test_what_the_strategy_would_refuse_is_refused(data, tmp_path, words, why):
+    with pytest.raises(UserError, match=why):
+        workload_of(config_of(data, tmp_path, *words), None, items=100)
+
+
 def test_inner_steps_are_those_of_the_trajectories_and_strata(data, tmp_path):
     def planned(*words, source=None, items=100):
         config = config_of(data, tmp_path, "gradients.name=aligned", *words)
