@@ -31,6 +31,10 @@ _STAGE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*|/(?!$)[^\x00-\x1f\x7f]*")
 _NODE_VARIABLE = re.compile(r'="?\$[^;\n]*')
 _EXAMPLE = {"nodes": "2 or 1-4", "time": "30, 04:00:00 or 2-00", "partition": "gpu", "account": "my-group", "after": "1234"}
 
+_SMALLEST = {"gpus_per_node": 0, "processes_per_node": 0, "cpus_per_process": 1, "notice": 1, "max_restarts": 0, "profile": 0}
+_OPTION = {"cpus_per_process": "cpus", "processes_per_node": "processes"}
+"""Field -> its option, where that has another name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -94,10 +98,7 @@ class Job:
                 f"--stage {self.stage!r}: write an absolute folder of the nodes, or the name of a variable that holds it there, in "
                 "single quotes: '$SLURM_TMPDIR'"
             )
-        minimum = {"gpus_per_node": 0, "processes_per_node": 0, "cpus_per_process": 1, "notice": 1, "max_restarts": 0, "profile": 0}
-        for name, smallest in minimum.items():
-            if getattr(self, name) < smallest:
-                raise UserError(f"--{name.replace('_', '-')} must be at least {smallest}; got {getattr(self, name)}")
+        self._check_numbers()
         if self.notice > seconds_of(self.time) // 2:
             raise UserError(
                 f"--notice {self.notice}: with --time {self.time} a job would spend more time on stopping than on training, and "
@@ -105,6 +106,15 @@ class Job:
             )
         if self.max_restarts and self.form == "python":
             raise UserError("--max-restarts needs torchrun; leave out --python")
+
+    def _check_numbers(self) -> None:
+        least, _, most = self.nodes.partition("-")
+        if most and int(most) < int(least):
+            raise UserError(f"--nodes {self.nodes}: the smaller number comes first, {most}-{least}")
+        for name, smallest in _SMALLEST.items():
+            if getattr(self, name) < smallest:
+                option = _OPTION.get(name, name.replace("_", "-"))
+                raise UserError(f"--{option} must be at least {smallest}; got {getattr(self, name)}")
 
     def _refuse_secrets(self) -> None:
         """The script stays in the run folder, where others may read it. Variables that a setup line reads on the node are fine."""

@@ -60,6 +60,7 @@ def test_more_options_of_sbatch():
     ("options", "told"),
     [
         ({"nodes": "0"}, "--nodes '0': write 2 or 1-4"),
+        ({"nodes": "4-1"}, "--nodes 4-1: the smaller number comes first, 1-4"),
         ({"nodes": "2\n#SBATCH --uid=0"}, "--nodes"),
         ({"time": ""}, "--time ''"),
         ({"time": "soon"}, "--time 'soon'"),
@@ -90,7 +91,8 @@ def test_more_options_of_sbatch():
         ({"env": ("CUDA_VISIBLE_DEVICES=0",)}, "Slurm decides which GPUs"),
         ({"env": ("PATH=/x",)}, "use --setup"),
         ({"gpus_per_node": -1}, "--gpus-per-node must be at least 0"),
-        ({"cpus_per_process": 0}, "--cpus-per-process must be"),
+        ({"cpus_per_process": 0}, "--cpus must be at least 1"),
+        ({"processes_per_node": -1}, "--processes must be at least 0"),
         ({"time": "3", "notice": 120}, "might requeue for ever"),
         ({"profile": -1}, "--profile must be at least 0"),
         ({"form": "python", "max_restarts": 1}, "needs torchrun"),
