@@ -11,6 +11,7 @@ from ltrec.api.load_config import settled
 from ltrec.api.session import session
 from ltrec.api.settings import Setting
 from ltrec.config.tree import RunConfig
+from ltrec.core.bounds import Between
 from ltrec.core.errors import UserError, nearest
 from ltrec.costs.advice import Advice, advise
 from ltrec.costs.devices import DEVICES, Device, overridden
@@ -19,6 +20,16 @@ from ltrec.costs.workload import Workload
 from ltrec.run.build.components import Data, open_data
 from ltrec.run.build.workload import workload_of
 from ltrec.run.build.world_size import check_world
+
+_RATE = Between(0, 1e30)
+_BOUNDS = {
+    "nodes": Between(1, 10**6),
+    "gpus_per_node": Between(0, 10**6),
+    "items": Between(0, 10**12),
+    "flops": _RATE,
+    "bandwidth": _RATE,
+    "link": _RATE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +107,23 @@ def plan(
         overrides: as of `train`.
 
     Raises:
-        UserError: settings that cannot work, an unknown device, or neither a data set nor a number of items.
+        UserError: settings that cannot work, a number out of bounds, an unknown device, neither a data set nor a number of items.
     """
+    rates = {"flops": flops, "bandwidth": bandwidth, "link": link}
+    _check(nodes=nodes, gpus_per_node=gpus_per_node, items=items, **rates)
     with session(progress=False) as call:
         config = settled(*settings, data=data, where=call.where, **overrides)
         name = device or ("a100" if gpus_per_node else "cpu-core")
         if name not in DEVICES:
             raise UserError(f"device {name!r} is unknown{nearest(name, DEVICES)}; choose from {', '.join(DEVICES)}")
-        where = overridden(DEVICES[name], {"flops": flops, "bandwidth": bandwidth, "link": link})
+        where = overridden(DEVICES[name], rates)
         return _plan(config, where, nodes, max(1, gpus_per_node), items)
+
+
+def _check(**numbers: float) -> None:
+    for name, number in numbers.items():
+        if fault := _BOUNDS[name].fault(number):
+            raise UserError(f"{name} {fault}")
 
 
 def _plan(config: RunConfig, device: Device, nodes: int, per_node: int, items: int) -> StepPlan:

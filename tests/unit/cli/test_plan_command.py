@@ -55,6 +55,22 @@ def test_an_unknown_device_and_a_missing_catalogue_are_one_line():
         ltrec.plan(*CONFIG, data="nowhere")
 
 
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        ({"nodes": 0}, "nodes must be at least 1; got 0"),
+        ({"gpus_per_node": -1}, "gpus_per_node must be at least 0"),
+        ({"items": -5}, "items must be at least 0; got -5"),
+        ({"items": 10**20}, "items must be at most 1000000000000"),
+        ({"flops": float("nan")}, "flops must be at least 0; got nan"),
+        ({"link": -1.0}, "link must be at least 0"),
+    ],
+)
+def test_numbers_out_of_bounds_are_one_line(numbers, told):
+    with pytest.raises(UserError, match=told):
+        ltrec.plan(*CONFIG, **{"items": 10, **numbers})
+
+
 @pytest.mark.parametrize(("number", "shown"), [(0, "0 B"), (999, "999 B"), (1234, "1.23 kB"), (5e14, "500 TB"), (5e15, "5,000 TB")])
 def test_bytes_have_a_unit(number, shown):
     assert shown_bytes(number) == shown
