@@ -12,6 +12,9 @@ from ltrec.api.plan import StepPlan
 from ltrec.core.counting import counted
 from ltrec.terminal.screen import Screen
 
+_NEXT_UNIT = 999.5
+"""From here on three digits are a thousand, which reads as 1e+03."""
+
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -59,11 +62,11 @@ def _parts(parts: Mapping[str, str]) -> str:
 def shown_bytes(number: float) -> str:
     """A number of bytes in decimal units, three digits."""
     unit = 0
-    while number >= 1000 and unit < len(_UNITS) - 1:
+    while number >= _NEXT_UNIT and unit < len(_UNITS) - 1:
         number, unit = number / 1000, unit + 1
-    return f"{number:.3g} {_UNITS[unit]}" if number < 1000 else f"{number:,.0f} {_UNITS[unit]}"
+    return f"{number:.3g} {_UNITS[unit]}" if number < _NEXT_UNIT else f"{number:,.0f} {_UNITS[unit]}"
 
 
 def shown_seconds(seconds: float) -> str:
     """Seconds, or milliseconds below one second."""
-    return f"{seconds:,.2f} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
+    return f"{seconds:,.2f} s" if 1e3 * seconds >= _NEXT_UNIT else f"{1e3 * seconds:.3g} ms"

@@ -71,10 +71,23 @@ def test_numbers_out_of_bounds_are_one_line(numbers, told):
         ltrec.plan(*CONFIG, **{"items": 10, **numbers})
 
 
-@pytest.mark.parametrize(("number", "shown"), [(0, "0 B"), (999, "999 B"), (1234, "1.23 kB"), (5e14, "500 TB"), (5e15, "5,000 TB")])
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1234, "1.23 kB"),
+        (5e14, "500 TB"),
+        (5e15, "5,000 TB"),
+        (999_600, "1 MB"),
+        (999_400, "999 kB"),
+        (9.996e14, "1,000 TB"),
+    ],
+)
 def test_bytes_have_a_unit(number, shown):
     assert shown_bytes(number) == shown
 
 
 def test_seconds_have_a_unit():
     assert shown_seconds(0.01234) == "12.3 ms" and shown_seconds(2.5) == "2.50 s"
+    assert shown_seconds(0.9996) == "1.00 s" and shown_seconds(0.9994) == "999 ms"
