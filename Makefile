@@ -12,9 +12,8 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 # Threads per test process: many small tensors and several processes run best with one each.
 TEST_THREADS ?= 1
-# Test files that run side by side: one more than processors, for a fifth of the time tests wait for processes that they started.
-# Slow or busy machines stretch every time-out: make test LTREC_TEST_TIMEOUT_SCALE=3
-TEST_JOBS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 1) + 1)))
+# Test files that run side by side. Slow or busy machines stretch every time-out: make test LTREC_TEST_TIMEOUT_SCALE=3
+TEST_JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 export LTREC_TEST_TIMEOUT_SCALE ?= 1
 
 BIN := .venv/bin
